@@ -1,0 +1,1 @@
+"""One generator of studies with known truth: demo, tests and evaluation all use it."""

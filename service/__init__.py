@@ -1,0 +1,1 @@
+"""Speaks with the hospital: DICOM and HTTP in, results out. No pixel work."""

@@ -1,0 +1,1 @@
+"""Computes: from datasets to findings and DICOM objects. Speaks to no network but broker and database."""

@@ -1,0 +1,1 @@
+"""Findings -> DICOM objects, each read back and checked before it leaves."""
