@@ -1,4 +1,4 @@
-"""The exception tree: a class says what the caller should do, its message what was wrong and what was expected."""
+"""The exception tree: a class says what the caller should do, its message what was wrong."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ def _texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
 
 def _integer(dataset: Dataset, keyword: str) -> int | None:
     try:
-        return int(dataset.get(keyword, None))  # type: ignore[arg-type]
+        return int(dataset.get(keyword, None))
     except (TypeError, ValueError, OverflowError):
         return None
 
@@ -149,7 +149,7 @@ def _pair(value: Any) -> tuple[float, float] | None:
 
 def _orientation(places: list[Dataset]) -> tuple[float, float, float, float, float, float] | None:
     numbers = _numbers(_found(places, "ImageOrientationPatient"))
-    return numbers if len(numbers) == 6 else None  # type: ignore[return-value]
+    return numbers if len(numbers) == 6 else None
 
 
 def _positions(dataset: Dataset) -> tuple[Vector, ...]:

@@ -10,7 +10,10 @@ from core.uids import derive_uid
 
 MANUFACTURER = "metserve"
 MODEL_NAME = "metserve brain metastasis ensemble"
-RESEARCH_USE_NOTICE = "Research use only, not a medical device. The networks were trained on synthetic studies, not on patients."
+RESEARCH_USE_NOTICE = (
+    "Research use only, not a medical device. "
+    "The networks were trained on synthetic studies, not on patients."
+)
 
 
 @dataclass(frozen=True, slots=True)

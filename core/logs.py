@@ -1,0 +1,82 @@
+"""Structured logs without patient data: job ids and hashed UIDs only."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sys
+from typing import Literal
+
+import structlog
+
+from core.settings import CommonSettings
+
+FORBIDDEN_KEYS = frozenset(
+    {
+        "patient_id",
+        "patient_name",
+        "patient_birth_date",
+        "accession_number",
+        "study_instance_uid",
+        "series_instance_uid",
+        "sop_instance_uid",
+    }
+)
+"""Never logged as they are; a UID goes through ``pseudonym`` first."""
+
+
+def pseudonym(uid: str) -> str:
+    """Return a short, stable stand-in for a UID, so that log lines about one study can be joined."""
+    return hashlib.sha256(uid.encode()).hexdigest()[:12]
+
+
+def configure_logs(settings: CommonSettings, role: str) -> None:
+    """Send this process's logs to standard error, one line an event."""
+    configure(settings.log_level, settings.log_format, role)
+
+
+def configure(level: str, form: Literal["console", "json"], role: str) -> None:
+    """Configure structlog and the standard library's logging alike."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _redact,
+    ]
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if form == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+    for noisy in ("celery", "kombu", "pynetdicom", "alembic", "httpx", "uvicorn.access", "pydicom"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(role=role)
+
+
+def logger() -> structlog.stdlib.BoundLogger:
+    """Return a logger; bind ids, never patient data."""
+    bound: structlog.stdlib.BoundLogger = structlog.get_logger()
+    return bound
+
+
+def _redact(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    for key in FORBIDDEN_KEYS & event.keys():
+        event[key] = pseudonym(str(event[key]))
+    return event

@@ -1,0 +1,269 @@
+"""Settings: one frozen class a role, read once, from the environment, an .env file and a TOML file.
+
+Every field can be set as ``METSERVE_<ROLE>_<FIELD>`` (common ones as ``METSERVE_<FIELD>``); lists
+and tables are JSON there. A TOML file named by ``METSERVE_CONFIG`` holds the same names in tables.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from core.errors import InvalidInput
+
+CONFIG_FILE_VARIABLE = "METSERVE_CONFIG"
+
+
+def _check_ae_title(value: str) -> str:
+    stripped = value.strip()
+    printable = stripped.isascii() and stripped.isprintable() and "\\" not in stripped
+    if not 1 <= len(stripped) <= 16 or not printable:
+        raise ValueError(f"AE title {value!r}: expected 1 to 16 printable ASCII characters, no backslash")
+    return stripped
+
+
+AETitle = Annotated[str, AfterValidator(_check_ae_title)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class _TableSource(TomlConfigSettingsSource):
+    """One table of the TOML file; the common settings stand at its top."""
+
+    def __init__(self, settings_cls: type[BaseSettings], file: Path, table: str) -> None:
+        super().__init__(settings_cls, file)
+        self.toml_data = self.toml_data.get(table, {}) if table else self.toml_data
+        fields = {k: v for k, v in self.toml_data.items() if k in settings_cls.model_fields}
+        self.init_kwargs = fields
+
+
+class RoleSettings(BaseSettings):
+    """What every role's settings share: where they are read from."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_file=".env", env_file_encoding="utf-8")
+    table: ClassVar[str] = ""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order of precedence: arguments, environment, .env, secrets, TOML file, defaults."""
+        sources = [init_settings, env_settings, dotenv_settings, file_secret_settings]
+        file = os.environ.get(CONFIG_FILE_VARIABLE)  # noqa: TID251 - the settings module
+        if file:
+            if not Path(file).is_file():
+                raise InvalidInput(f"{CONFIG_FILE_VARIABLE} names {file!r}, expected a readable TOML file")
+            sources.append(_TableSource(settings_cls, Path(file), cls.table))
+        return tuple(sources)
+
+
+class CommonSettings(RoleSettings):
+    """Where the data is; the same in every role."""
+
+    model_config = SettingsConfigDict(env_prefix="METSERVE_")
+
+    data_dir: Path = Path("metserve-data")
+    """Folder of the study store: received instances, work, results. One file system."""
+    database_url: str = ""
+    """SQLAlchemy URL; empty: SQLite inside ``data_dir``. Example: postgresql+psycopg://user@host/metserve."""
+    broker_url: str = ""
+    """Celery broker URL; empty: message files inside ``data_dir``. Example: redis://host:6379/0."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Least severe level that is logged."""
+    log_format: Literal["console", "json"] = "console"
+    """``json`` writes one object a line."""
+    alert_webhook_url: str = ""
+    """Receives a JSON POST for every parked job; empty: log and metric only. Never holds patient data."""
+
+    @property
+    def resolved_database_url(self) -> str:
+        """The database URL with the embedded default filled in."""
+        return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'metserve.db'}"
+
+    @property
+    def embedded_broker_dir(self) -> Path | None:
+        """Folder of the embedded broker's messages, None when ``broker_url`` names a real one."""
+        return None if self.broker_url else self.data_dir.resolve() / "broker"
+
+
+class ReceiverSettings(RoleSettings):
+    """The Storage SCP."""
+
+    model_config = SettingsConfigDict(env_prefix="METSERVE_RECEIVER_")
+    table: ClassVar[str] = "receiver"
+
+    ae_title: AETitle = "METSERVE"
+    """Our AE title; a peer must call it."""
+    host: str = "127.0.0.1"
+    """Address to listen on. Loopback unless changed: nothing is open by accident."""
+    port: Port = 11112
+    """TCP port (registered for DICOM: 11112)."""
+    calling_ae_titles: tuple[AETitle, ...] = ()
+    """AE titles that may connect; empty: any."""
+    maximum_associations: int = Field(default=25, ge=1)
+    """Associations served at once."""
+    maximum_pdu_bytes: int = Field(default=131_072, ge=4096)
+    """Largest PDU we ask for, in bytes."""
+    acse_timeout_s: float = Field(default=30.0, gt=0)
+    """Seconds to wait for association messages."""
+    dimse_timeout_s: float = Field(default=30.0, gt=0)
+    """Seconds to wait for a DIMSE message."""
+    network_timeout_s: float = Field(default=60.0, gt=0)
+    """Seconds of silence after which an association is closed."""
+    keep_other_storage_classes: bool = True
+    """Accept and keep objects that are not MR (never analysed), so that a router's job does not fail."""
+    minimum_free_bytes: int = Field(default=2 * 1024**3, ge=0)
+    """Below this much free disk a C-STORE is refused with 0xA700 (out of resources)."""
+
+
+class AssemblySettings(RoleSettings):
+    """When a study counts as complete."""
+
+    model_config = SettingsConfigDict(env_prefix="METSERVE_ASSEMBLY_")
+    table: ClassVar[str] = "assembly"
+
+    quiet_period_s: float = Field(default=20.0, ge=0)
+    """Both roles present and nothing new for this long: analyse."""
+    incomplete_quiet_period_s: float = Field(default=300.0, ge=0)
+    """A role is missing and nothing new for this long: analyse what can be, or say why not."""
+    poll_interval_s: float = Field(default=1.0, gt=0)
+    """How often studies and lost jobs are looked for."""
+    requeue_after_s: float = Field(default=300.0, gt=0)
+    """A waiting job nobody took for this long is put on the queue again (its message may be lost)."""
+
+
+class ApiSettings(RoleSettings):
+    """REST."""
+
+    model_config = SettingsConfigDict(env_prefix="METSERVE_API_")
+    table: ClassVar[str] = "api"
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Loopback unless changed."""
+    port: Port = 8080
+    """TCP port."""
+    root_path: str = ""
+    """Path prefix when a reverse proxy strips one."""
+
+
+class Destination(BaseModel):
+    """A peer that gets the results pushed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
+    """Short name for logs, metrics and REST."""
+    ae_title: AETitle
+    """The peer's AE title."""
+    host: str
+    """The peer's host name or address."""
+    port: Port
+    """The peer's TCP port."""
+    objects: tuple[Literal["seg", "sr"], ...] = ("seg", "sr")
+    """Which objects it gets."""
+
+
+class DeliverySettings(RoleSettings):
+    """Pushing results."""
+
+    model_config = SettingsConfigDict(env_prefix="METSERVE_DELIVERY_")
+    table: ClassVar[str] = "delivery"
+
+    ae_title: AETitle = "METSERVE"
+    """Our AE title as a sender."""
+    destinations: tuple[Destination, ...] = ()
+    """JSON list of peers; empty: results are only served by REST."""
+    poll_interval_s: float = Field(default=1.0, gt=0)
+    """How often due deliveries are looked for."""
+    retry_first_s: float = Field(default=30.0, gt=0)
+    """Pause after the first failed attempt; it doubles with each further one."""
+    retry_longest_s: float = Field(default=3600.0, gt=0)
+    """Longest pause between attempts."""
+    retry_for_s: float = Field(default=7 * 86_400.0, gt=0)
+    """After this long without success a delivery is given up (alert; replay by REST)."""
+    timeout_s: float = Field(default=30.0, gt=0)
+    """Network and DIMSE time limit of a push."""
+
+
+class WorkerSettings(RoleSettings):
+    """The computing side."""
+
+    model_config = SettingsConfigDict(env_prefix="METSERVE_WORKER_")
+    table: ClassVar[str] = "worker"
+
+    models_dir: Path | None = None
+    """Folder with ensemble.toml; None: the set that came with metserve. An older set rolls back."""
+    shadow_models_dir: Path | None = None
+    """A second model set that runs beside the released one; its findings are stored, never delivered."""
+    profile: str = "full"
+    """Inference profile of ensemble.toml. Anything but ``full`` is flagged in every result."""
+    device: Literal["auto", "cuda", "openvino", "cpu"] = "auto"
+    """Where members run; ``auto`` takes the first of cuda, openvino, cpu that is there."""
+    threads: int = Field(default=0, ge=0)
+    """Threads a process computes with; 0: every core."""
+    queues: tuple[Literal["prepare", "infer", "encode"], ...] = ("prepare", "infer", "encode")
+    """Stages this worker takes. A GPU worker takes ``infer`` alone."""
+    concurrency: int = Field(default=1, ge=1)
+    """Worker child processes; one per GPU, or as many CPU stages as memory allows."""
+    lease_s: float = Field(default=60.0, gt=0)
+    """A worker that does not renew its lease for this long is taken for dead."""
+    stage_time_limit_s: int = Field(default=1800, gt=0)
+    """A stage that runs longer is ended and counts as failed."""
+    cache_dir: Path | None = None
+    """Where compiled members are kept between starts; None: ``data_dir``/cache."""
+
+
+SettingsT = TypeVar("SettingsT", bound="RoleSettings")
+
+ROLE_SETTINGS: tuple[type[RoleSettings], ...] = (
+    CommonSettings,
+    ReceiverSettings,
+    AssemblySettings,
+    ApiSettings,
+    DeliverySettings,
+    WorkerSettings,
+)
+
+
+def load(role: type[SettingsT], **overrides: Any) -> SettingsT:
+    """Read one role's settings.
+
+    Raises
+    ------
+    InvalidInput
+        Names each setting that is wrong, its value and what was expected.
+    """
+    try:
+        return role(**overrides)
+    except ValidationError as error:
+        prefix = str(role.model_config.get("env_prefix", ""))
+        lines = [
+            f"{prefix}{'.'.join(str(part) for part in e['loc']).upper()}: {e['msg']} (got {e.get('input')!r})"
+            for e in error.errors()
+        ]
+        raise InvalidInput("settings: " + "; ".join(lines)) from error
+
+
+def bundled_models_dir() -> Path:
+    """Return the model set that came with metserve.
+
+    It stands beside the sources, or in the environment's share folder.
+    """
+    beside_sources = Path(__file__).resolve().parent.parent / "models"
+    if (beside_sources / "ensemble.toml").is_file():
+        return beside_sources
+    return Path(sys.prefix) / "share" / "metserve" / "models"
