@@ -17,7 +17,7 @@ from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
 from core.database import JobRow, LesionRow
-from core.errors import LeaseLost, UnsuitableStudy
+from core.errors import InvalidInput, LeaseLost, UnsuitableStudy
 from core.job import (
     MAX_ATTEMPTS,
     RUNNING_STAGE,
@@ -181,12 +181,20 @@ def fail_stage(session: Session, lease: Lease, error: Exception, *, retry: bool,
 
 
 def replay(session: Session, job_id: str, now: datetime) -> JobRow:
-    """Put a parked job back on the queue, from its first stage, with all its attempts."""
+    """Put a parked job back on the queue, from its first stage, with all its attempts.
+
+    Raises
+    ------
+    InvalidInput
+        The job is not parked.
+    """
     job = session.get_one(JobRow, job_id, with_for_update=True)
+    if job.state != JobState.PARKED:
+        raise InvalidInput(f"job {job_id} is {job.state}; only a parked job can be replayed")
     _move(job, JobState.QUEUED, now)
     job.outcome, job.reason, job.message = None, "", ""
     job.stage_attempts, job.progress = 0, 0.0
-    job.enqueued_at = job.not_before = job.finished_at = None
+    job.enqueued_at = job.not_before = job.finished_at = job.alerted_at = None
     return job
 
 

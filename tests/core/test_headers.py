@@ -1,0 +1,82 @@
+import pytest
+from pydicom import Dataset
+from pydicom.sequence import Sequence
+
+from core.headers import group_into_studies, read_instance_header
+
+
+def classic() -> Dataset:
+    ds = Dataset()
+    ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.SOPInstanceUID = "1.1", "1.2", "1.3"
+    ds.SOPClassUID = "1.2.840.10008.5.1.4.1.1.4"
+    ds.Modality = "MR"
+    ds.ImageType = ["ORIGINAL", "PRIMARY", "M"]
+    ds.ImagePositionPatient = [-10, -20, 30.5]
+    ds.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    ds.PixelSpacing = [0.7, 0.8]
+    ds.RepetitionTime, ds.EchoTime = 8.8, 3.3
+    ds.ContrastBolusAgent = "Gadobutrol"
+    ds.ScanningSequence = ["GR", "IR"]
+    return ds
+
+
+def enhanced() -> Dataset:
+    ds = Dataset()
+    ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.SOPInstanceUID = "1.1", "1.2", "1.4"
+    ds.SOPClassUID = "1.2.840.10008.5.1.4.1.1.4.1"
+    ds.NumberOfFrames = 2
+    shared, measures, orientation = Dataset(), Dataset(), Dataset()
+    measures.PixelSpacing, measures.SliceThickness = [1, 1], 1.5
+    orientation.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    shared.PixelMeasuresSequence = Sequence([measures])
+    shared.PlaneOrientationSequence = Sequence([orientation])
+    frames = []
+    for z in (0, 1.5):
+        frame, plane = Dataset(), Dataset()
+        plane.ImagePositionPatient = [0, 0, z]
+        frame.PlanePositionSequence = Sequence([plane])
+        frames.append(frame)
+    ds.SharedFunctionalGroupsSequence = Sequence([shared])
+    ds.PerFrameFunctionalGroupsSequence = Sequence(frames)
+    return ds
+
+
+def test_a_classic_header_is_read() -> None:
+    header = read_instance_header(classic())
+    assert header.frame_positions_lps_mm == ((-10, -20, 30.5),)
+    assert header.pixel_spacing_mm == (0.7, 0.8)
+    assert (header.repetition_time_ms, header.echo_time_ms, header.inversion_time_ms) == (8.8, 3.3, None)
+    assert (header.contrast_bolus_agent, header.scanning_sequence) == ("Gadobutrol", ("GR", "IR"))
+
+
+def test_an_enhanced_header_has_a_position_a_frame() -> None:
+    header = read_instance_header(enhanced())
+    assert header.frame_positions_lps_mm == ((0, 0, 0), (0, 0, 1.5))
+    assert (header.pixel_spacing_mm, header.slice_thickness_mm) == ((1.0, 1.0), 1.5)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [("ImagePositionPatient", [1, 2]), ("PixelSpacing", [1]), ("ImageOrientationPatient", [1])],
+)
+def test_geometry_with_the_wrong_number_of_values_counts_as_absent(keyword: str, value: list[int]) -> None:
+    ds = classic()
+    setattr(ds, keyword, value)
+    header = read_instance_header(ds)
+    assert (
+        not header.frame_positions_lps_mm
+        or header.pixel_spacing_mm is None
+        or header.image_orientation is None
+    )
+
+
+def test_an_empty_dataset_gives_an_empty_header() -> None:
+    header = read_instance_header(Dataset())
+    assert (header.sop_instance_uid, header.rows, header.frame_positions_lps_mm) == ("", 0, ())
+
+
+def test_headers_are_grouped_by_study_and_series() -> None:
+    other = classic()
+    other.SeriesInstanceUID, other.SOPInstanceUID = "1.9", "1.10"
+    (study,) = group_into_studies([read_instance_header(ds) for ds in (classic(), other, enhanced())])
+    assert [len(series.instances) for series in study.series] == [2, 1]
