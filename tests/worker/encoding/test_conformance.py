@@ -1,0 +1,188 @@
+"""What other people's programs make of our objects: David Clunie's validator and dcmqi's readers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK
+from numpy.typing import NDArray
+from pydicom import Dataset
+
+from core.lesion import Lesion
+from tests.dicom_sources import (
+    OBLIQUE,
+    SAGITTAL,
+    Orientation,
+    classic_series,
+    enhanced_series,
+    make_grid,
+    make_patient,
+)
+from tests.encoded_study import (
+    LARGE,
+    ON_FIRST_SLICE,
+    ONE_VOXEL,
+    SMALL,
+    Box,
+    EncodedStudy,
+    SeriesMaker,
+    make_study,
+)
+from worker.encoding import to_bytes
+
+SEVERAL = (LARGE, SMALL, ON_FIRST_SLICE, ONE_VOXEL)
+EIGHTY = tuple(
+    (slice(k, k + 2), slice(j, j + 3), slice(i, i + 3))
+    for k in (0, 3, 6, 9, 12)
+    for j in (2, 8, 14, 20)
+    for i in (1, 6, 11, 16)
+)
+
+
+def program(name: str) -> str:
+    """The path of a program, of this environment's own first."""
+    path = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
+    if path is None:
+        pytest.skip(f"{name} is not installed")
+    return path
+
+
+def errors_of(dataset: Dataset, folder: Path) -> list[str]:
+    validator = program("dciodvfy")
+    path = folder / f"{dataset.SOPInstanceUID}.dcm"
+    path.write_bytes(to_bytes(dataset))
+    run = subprocess.run([validator, str(path)], capture_output=True, text=True)
+    lines = (run.stdout + run.stderr).splitlines()
+    assert lines, "the validator names at least the object's class"
+    return [line for line in lines if "Error" in line]
+
+
+@pytest.mark.parametrize("series", [classic_series, enhanced_series])
+def test_the_synthetic_sources_are_valid_themselves(series: SeriesMaker, tmp_path: Path) -> None:
+    instances, _ = series(make_grid(orientation=OBLIQUE))
+    assert errors_of(instances[0], tmp_path) == []
+
+
+@pytest.mark.parametrize("series", [classic_series, enhanced_series])
+@pytest.mark.parametrize(
+    "boxes",
+    [
+        pytest.param((), id="no lesion"),
+        pytest.param((LARGE,), id="one lesion"),
+        pytest.param((ONE_VOXEL,), id="one voxel"),
+        pytest.param((ON_FIRST_SLICE,), id="on the first slice"),
+        pytest.param(SEVERAL, id="several"),
+        pytest.param(EIGHTY, id="eighty"),
+    ],
+)
+def test_the_validator_finds_no_error(series: SeriesMaker, boxes: Sequence[Box], tmp_path: Path) -> None:
+    results = make_study(boxes, make_grid((16, 24, 20), orientation=OBLIQUE), series).encode()
+    assert (results.seg is None) == (len(boxes) == 0)
+    for dataset in (results.seg, results.sr):
+        assert dataset is None or errors_of(dataset, tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "character_set"),
+    [("Müller^Änne", "ISO_IR 100"), ("Yamada^Tarou=山田^太郎=やまだ^たろう", ["", "ISO 2022 IR 87"])],
+)
+def test_the_validator_accepts_names_in_other_scripts(name: str, character_set, tmp_path: Path) -> None:
+    results = make_study((LARGE,), patient=make_patient(name, character_set), with_t1=False).encode()
+    for dataset in (results.seg, results.sr):
+        assert dataset is not None
+        assert errors_of(dataset, tmp_path) == []
+
+
+def read_masks_with_dcmqi(seg: Dataset, folder: Path) -> dict[str, SimpleITK.Image]:
+    """Return each segment's mask by its label."""
+    path = folder / "seg.dcm"
+    path.write_bytes(to_bytes(seg))
+    command = [program("segimage2itkimage"), "--inputDICOM", str(path), "--outputDirectory", str(folder)]
+    subprocess.run([*command, "-t", "nrrd", "-p", "mask"], check=True, capture_output=True)
+    groups = json.loads((folder / "mask-meta.json").read_text())["segmentAttributes"]
+    return {
+        segment["SegmentLabel"]: SimpleITK.ReadImage(str(folder / f"mask-{n}.nrrd")) == segment["labelID"]
+        for n, group in enumerate(groups, 1)
+        for segment in group
+    }
+
+
+def voxels_lps_mm(image: SimpleITK.Image) -> NDArray[np.float64]:
+    indices = np.argwhere(SimpleITK.GetArrayFromImage(image))[:, ::-1]
+    return np.array([image.TransformIndexToPhysicalPoint([int(n) for n in index]) for index in indices])
+
+
+def in_order(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    rounded = points.round(3)
+    return rounded[np.lexsort(rounded.T)]
+
+
+@pytest.mark.parametrize("series", [classic_series, enhanced_series])
+@pytest.mark.parametrize("orientation", [OBLIQUE, SAGITTAL])
+def test_dcmqi_reads_every_voxel_where_it_was_found(
+    series: SeriesMaker, orientation: Orientation, tmp_path: Path
+) -> None:
+    study = make_study(SEVERAL, make_grid(orientation=orientation), series)
+    seg = study.encode().seg
+    assert seg is not None
+    masks = read_masks_with_dcmqi(seg, tmp_path)
+    assert masks.keys() == {lesion.tracking_id for lesion in study.report.lesions}
+    for lesion in study.report.lesions:
+        expected = study.findings.grid.to_lps_mm(np.argwhere(study.findings.label_map_kji == lesion.number))
+        found = voxels_lps_mm(masks[lesion.tracking_id])
+        np.testing.assert_allclose(in_order(found), in_order(expected), atol=2e-3)
+
+
+def read_measurements_with_dcmqi(study: EncodedStudy, folder: Path) -> list[dict]:
+    """Return the measurement groups of the report."""
+    path, output = folder / "sr.dcm", folder / "sr.json"
+    path.write_bytes(to_bytes(study.encode().sr))
+    command = [program("tid1500reader"), "--inputDICOM", str(path), "--outputMetadata", str(output)]
+    subprocess.run(command, check=True, capture_output=True)
+    return json.loads(output.read_text())["Measurements"]
+
+
+def values_of(group: dict) -> dict[str, tuple[float, str]]:
+    return {
+        item["quantity"]["CodeValue"]: (float(item["value"]), item["units"]["CodeValue"])
+        for item in group["measurementItems"]
+    }
+
+
+def expected_values(lesion: Lesion) -> dict[str, tuple[float, str]]:
+    return {
+        "118565006": (lesion.volume_mm3, "mm3"),
+        "103339001": (lesion.long_axis.length_mm, "mm"),
+        "103340004": (lesion.short_axis.length_mm, "mm"),
+        "81827009": (lesion.longest_diameter_mm, "mm"),
+        "mean-output": (lesion.mean_probability, "1"),
+        "peak-output": (lesion.peak_probability, "1"),
+        "members-agreeing": (lesion.members_agreeing, "{members}"),
+        "members-total": (lesion.members_total, "{members}"),
+    }
+
+
+def test_dcmqi_reads_the_measurements_that_were_made(tmp_path: Path) -> None:
+    study = make_study(SEVERAL, make_grid(orientation=OBLIQUE))
+    summary, *groups = read_measurements_with_dcmqi(study, tmp_path)
+    assert values_of(summary)["246206008"] == (len(SEVERAL), "{lesions}")
+    by_uid = {group["TrackingUniqueIdentifier"]: group for group in groups if group.get("measurementItems")}
+    for lesion in study.report.lesions:
+        group = by_uid[lesion.tracking_uid]
+        assert group["ReferencedSegment"] == lesion.number
+        found, expected = values_of(group), expected_values(lesion)
+        assert found.keys() == expected.keys()
+        for name, (value, unit) in expected.items():
+            assert found[name] == (pytest.approx(value, abs=6e-4), unit)
+
+
+def test_dcmqi_reads_zero_lesions_of_a_negative_study(tmp_path: Path) -> None:
+    (summary,) = read_measurements_with_dcmqi(make_study(boxes=()), tmp_path)
+    assert values_of(summary) == {"246206008": (0, "{lesions}"), "118565006": (0, "mm3")}

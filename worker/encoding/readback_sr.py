@@ -1,0 +1,101 @@
+"""The report read from its own bytes with plain pydicom: content items by concept name, no templates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pydicom import Dataset
+
+from core.errors import Defect
+
+CodeKey = tuple[str, str]
+"""Coding scheme designator and code value."""
+
+IMAGING_MEASUREMENTS: CodeKey = ("DCM", "126010")
+MEASUREMENT_GROUP: CodeKey = ("DCM", "125007")
+TRACKING_UID: CodeKey = ("DCM", "112040")
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A number and the UCUM code of its unit."""
+
+    value: float
+    unit: str
+
+
+@dataclass(frozen=True, eq=False)
+class ReadGroup:
+    """One measurement group: ``template`` is its TID, ``items`` its direct children."""
+
+    template: str
+    tracking_uid: str
+    items: tuple[Dataset, ...]
+
+    def quantity(self, name: CodeKey) -> Quantity:
+        """Return the only number with this concept name."""
+        items = [item for item in self.items if item.ValueType == "NUM" and concept(item) == name]
+        if len(items) != 1:
+            raise Defect(f"group {self.tracking_uid} has {len(items)} numbers named {name}, expected 1")
+        measured = items[0].MeasuredValueSequence[0]
+        return Quantity(float(measured.NumericValue), str(measured.MeasurementUnitsCodeSequence[0].CodeValue))
+
+    def item_of_type(self, value_type: str) -> Dataset:
+        """Return the only direct child of this value type."""
+        items = [item for item in self.items if item.ValueType == value_type]
+        if len(items) != 1:
+            raise Defect(f"group {self.tracking_uid} has {len(items)} {value_type} items, expected 1")
+        return items[0]
+
+
+def concept(item: Dataset) -> CodeKey:
+    """Return an item's concept name as scheme and value."""
+    name = item.ConceptNameCodeSequence[0]
+    return str(name.CodingSchemeDesignator), str(name.CodeValue)
+
+
+def read_groups(sr: Dataset) -> list[ReadGroup]:
+    """Return the measurement groups in document order."""
+    container = next(item for item in sr.ContentSequence if concept(item) == IMAGING_MEASUREMENTS)
+    return [_read_group(item) for item in container.ContentSequence if concept(item) == MEASUREMENT_GROUP]
+
+
+def read_evidence_uids(sr: Dataset) -> set[str]:
+    """Return the SOP Instance UIDs listed as evidence."""
+    return {
+        str(instance.ReferencedSOPInstanceUID)
+        for study in sr.get("CurrentRequestedProcedureEvidenceSequence") or []
+        for series in study.ReferencedSeriesSequence
+        for instance in series.ReferencedSOPSequence
+    }
+
+
+def read_referenced_uids(sr: Dataset) -> set[str]:
+    """Return the SOP Instance UIDs that the content tree refers to."""
+    return {
+        str(item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
+        for item in _walk(sr)
+        if item.get("ValueType") in ("IMAGE", "COMPOSITE")
+    }
+
+
+def read_frames_of_reference(sr: Dataset) -> list[str]:
+    """Return the Frame of Reference UIDs of the image library, in document order."""
+    return [str(item.UID) for item in _walk(sr) if item.get("ValueType") == "UIDREF" and _is_frame(item)]
+
+
+def _is_frame(item: Dataset) -> bool:
+    return concept(item) == ("DCM", "112227")
+
+
+def _read_group(item: Dataset) -> ReadGroup:
+    children = tuple(item.ContentSequence)
+    uid = next(str(child.UID) for child in children if concept(child) == TRACKING_UID)
+    return ReadGroup(str(item.ContentTemplateSequence[0].TemplateIdentifier), uid, children)
+
+
+def _walk(item: Dataset) -> Iterator[Dataset]:
+    yield item
+    for child in item.get("ContentSequence") or []:
+        yield from _walk(child)

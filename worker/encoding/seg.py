@@ -1,0 +1,120 @@
+"""Findings -> DICOM Segmentation: BINARY, one segment a lesion, on the planes of the T1-post series."""
+
+from __future__ import annotations
+
+from highdicom.color import CIELabColor
+from highdicom.seg import Segmentation, SegmentDescription
+from highdicom.seg.enum import SegmentAlgorithmTypeValues, SegmentationTypeValues
+from pydicom import Dataset
+from pydicom.uid import ExplicitVRLittleEndian
+
+from core.lesion import Lesion
+from core.provenance import Provenance
+from worker.encoding.codes import BRAIN, MORPHOLOGICALLY_ABNORMAL_STRUCTURE, NEOPLASM_SECONDARY
+from worker.encoding.palette import lesion_colour
+from worker.encoding.provenance import (
+    algorithm_of_segments,
+    equipment_attributes,
+    series_description,
+)
+from worker.encoding.sources import EncodingSources, plane_images, plane_uid
+from worker.lesions import Findings
+from worker.volumes import SliceReference
+
+SEG_SERIES_NUMBER = 9001
+"""Beyond the numbers scanners give, so that results come last in a series list."""
+
+
+def build_segmentation(findings: Findings, sources: EncodingSources, provenance: Provenance) -> Segmentation:
+    """Return the SEG of a study with at least one lesion, not yet stamped.
+
+    Frames without a voxel of their segment are left out.
+    """
+    segmentation = Segmentation(
+        source_images=plane_images(sources, findings.grid),
+        pixel_array=findings.label_map_kji,
+        segmentation_type=SegmentationTypeValues.BINARY,
+        segment_descriptions=[_describe(lesion, provenance) for lesion in findings.lesions],
+        series_instance_uid=provenance.uid("seg", "series"),
+        series_number=SEG_SERIES_NUMBER,
+        sop_instance_uid=provenance.uid("seg", "instance"),
+        instance_number=1,
+        content_label="METASTASES",
+        content_description="Brain metastases found by software, research use",
+        series_description=series_description("metserve metastases", provenance),
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        omit_empty_frames=True,
+        **equipment_attributes(provenance),
+    )
+    segmentation.ContentCreatorName = ""  # type 2; no person made it
+    _name_dimensions(segmentation, provenance.uid("seg", "dimensions"))
+    _name_segment_in_every_frame(segmentation)
+    _refer_to_frames(segmentation, sources.slices)
+    return segmentation
+
+
+def _describe(lesion: Lesion, provenance: Provenance) -> SegmentDescription:
+    return SegmentDescription(
+        segment_number=lesion.number,
+        segment_label=lesion.tracking_id,
+        segmented_property_category=MORPHOLOGICALLY_ABNORMAL_STRUCTURE,
+        segmented_property_type=NEOPLASM_SECONDARY,
+        algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=algorithm_of_segments(provenance),
+        tracking_uid=lesion.tracking_uid,
+        tracking_id=lesion.tracking_id,
+        anatomic_regions=[BRAIN],
+        display_color=CIELabColor.from_rgb(*lesion_colour(lesion.number)),
+    )
+
+
+def _name_dimensions(segmentation: Segmentation, uid: str) -> None:
+    """Replace the random UID of the dimension organization."""
+    for item in (*segmentation.DimensionOrganizationSequence, *segmentation.DimensionIndexSequence):
+        item.DimensionOrganizationUID = uid
+
+
+def _name_segment_in_every_frame(segmentation: Segmentation) -> None:
+    """Move the identification of an only segment from the shared groups: viewers read it frame by frame."""
+    shared = segmentation.SharedFunctionalGroupsSequence[0]
+    if "SegmentIdentificationSequence" not in shared:
+        return
+    for group in segmentation.PerFrameFunctionalGroupsSequence:
+        group.SegmentIdentificationSequence = shared.SegmentIdentificationSequence
+    del shared.SegmentIdentificationSequence
+
+
+def _refer_to_frames(segmentation: Segmentation, slices: tuple[SliceReference, ...]) -> None:
+    """Turn references to stand-in planes into references to frames of the Enhanced instance."""
+    frames = {plane_uid(k): reference for k, reference in enumerate(slices) if reference.frame_number}
+    if not frames:
+        return
+    for image in _derivation_images(segmentation):
+        reference = frames[image.ReferencedSOPInstanceUID]
+        _point_to(image, reference)
+        image.ReferencedFrameNumber = reference.frame_number
+    for series in segmentation.ReferencedSeriesSequence:
+        series.ReferencedInstanceSequence = _instances(slices)
+    segmentation.SourceImageSequence = _instances(slices)
+
+
+def _derivation_images(segmentation: Segmentation) -> list[Dataset]:
+    """Return every source image item once: frames of one plane share theirs."""
+    groups = segmentation.PerFrameFunctionalGroupsSequence
+    images = [group.DerivationImageSequence[0].SourceImageSequence[0] for group in groups]
+    return list({id(image): image for image in images}.values())
+
+
+def _point_to(item: Dataset, reference: SliceReference) -> None:
+    item.ReferencedSOPClassUID = reference.sop_class_uid
+    item.ReferencedSOPInstanceUID = reference.sop_instance_uid
+
+
+def _instances(slices: tuple[SliceReference, ...]) -> list[Dataset]:
+    """Return one reference an instance, in the order of the slices."""
+    items = []
+    for reference in {s.sop_instance_uid: s for s in slices}.values():
+        item = Dataset()
+        _point_to(item, reference)
+        items.append(item)
+    return items

@@ -1,0 +1,136 @@
+"""FindingsReport -> Comprehensive 3D SR after TID 1500."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from highdicom.coding_schemes import CodingSchemeIdentificationItem
+from highdicom.sr import (
+    Comprehensive3DSR,
+    DeviceObserverIdentifyingAttributes,
+    MeasurementReport,
+    MeasurementsAndQualitativeEvaluations,
+    ObservationContext,
+    ObserverContext,
+    PlanarROIMeasurementsAndQualitativeEvaluations,
+    VolumetricROIMeasurementsAndQualitativeEvaluations,
+)
+from highdicom.sr.coding import CodedConcept
+from pydicom import Dataset
+from pydicom.sr.coding import Code
+
+from core.geometry import Grid
+from core.lesion import FindingsReport, Lesion
+from core.provenance import MANUFACTURER, MODEL_NAME, Provenance
+from worker.encoding import codes
+from worker.encoding.codes import SiteCodes
+from worker.encoding.image_library import image_library
+from worker.encoding.measurement_groups import lesion_group, long_axis_group, summary_group
+from worker.encoding.provenance import device_serial_number, equipment_attributes, series_description
+from worker.encoding.sources import EncodingSources, instance_references
+
+SR_SERIES_NUMBER = 9002
+"""After the segmentation."""
+
+Group = (
+    MeasurementsAndQualitativeEvaluations
+    | VolumetricROIMeasurementsAndQualitativeEvaluations
+    | PlanarROIMeasurementsAndQualitativeEvaluations
+)
+
+DEVICE_OBSERVER = Code("121007", "DCM", "Device")
+
+
+def build_report(
+    report: FindingsReport,
+    grid: Grid,
+    segmentation: Dataset | None,
+    sources: EncodingSources,
+    provenance: Provenance,
+    site_codes: SiteCodes,
+) -> Comprehensive3DSR:
+    """Return the SR of a study, not yet stamped.
+
+    Parameters
+    ----------
+    grid
+        The T1-post grid, in which the lesions' axes are placed on their slices.
+    segmentation
+        The SEG the lesions are segments of; None for a study without lesions.
+    """
+    evidence = instance_references([*sources.t1_post, *(sources.t1 or ())])
+    return Comprehensive3DSR(
+        evidence=evidence if segmentation is None else [*evidence, segmentation],
+        content=_content(report, grid, segmentation, sources, provenance, site_codes)[0],
+        coding_schemes=[_private_scheme()],
+        previous_versions=None if sources.predecessor is None else [sources.predecessor],
+        is_complete=True,
+        is_verified=False,
+        is_final=False,
+        **_series_attributes(provenance),
+        **equipment_attributes(provenance),
+    )
+
+
+def _series_attributes(provenance: Provenance) -> dict[str, Any]:
+    return {
+        "series_instance_uid": provenance.uid("sr", "series"),
+        "series_number": SR_SERIES_NUMBER,
+        "series_description": series_description("metserve measurements", provenance),
+        "sop_instance_uid": provenance.uid("sr", "instance"),
+        "instance_number": 1,
+    }
+
+
+def _content(
+    report: FindingsReport,
+    grid: Grid,
+    segmentation: Dataset | None,
+    sources: EncodingSources,
+    provenance: Provenance,
+    site_codes: SiteCodes,
+) -> MeasurementReport:
+    groups: list[Group] = [summary_group(report, provenance)]
+    if segmentation is not None:
+        for lesion in report.lesions:
+            groups += _groups_of(lesion, grid, segmentation, sources, provenance)
+    content = MeasurementReport(
+        observation_context=ObservationContext(observer_device_context=_observer(provenance)),
+        procedure_reported=CodedConcept.from_code(site_codes.procedure_reported),
+        imaging_measurements=groups,
+        title=CodedConcept.from_code(codes.IMAGING_MEASUREMENT_REPORT),
+    )
+    series = [sources.t1_post] if sources.t1 is None else [sources.t1_post, sources.t1]
+    root = content[0].ContentSequence
+    root.insert(len(root) - 1, image_library(series))  # TID 1500: before Imaging Measurements
+    return content
+
+
+def _groups_of(
+    lesion: Lesion, grid: Grid, segmentation: Dataset, sources: EncodingSources, provenance: Provenance
+) -> list[Group]:
+    return [
+        lesion_group(lesion, segmentation, sources, provenance),
+        long_axis_group(lesion, sources, grid),
+    ]
+
+
+def _observer(provenance: Provenance) -> ObserverContext:
+    return ObserverContext(
+        observer_type=CodedConcept.from_code(DEVICE_OBSERVER),
+        observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
+            uid=provenance.device_uid,
+            name=MANUFACTURER,
+            manufacturer_name=MANUFACTURER,
+            model_name=MODEL_NAME,
+            serial_number=device_serial_number(provenance),
+        ),
+    )
+
+
+def _private_scheme() -> CodingSchemeIdentificationItem:
+    return CodingSchemeIdentificationItem(
+        designator=codes.PRIVATE_SCHEME,
+        name=codes.PRIVATE_SCHEME_NAME,
+        responsible_organization=MANUFACTURER,
+    )
