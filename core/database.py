@@ -233,9 +233,10 @@ def open_engine(url: str) -> Engine:
     """Connect to the database a URL names.
 
     SQLite runs in WAL mode with full synchronisation (an acknowledged instance survives a power
-    cut), and writers take the lock at once instead of failing half way.
+    cut), and writers take the lock at once instead of failing half way. Error messages leave the
+    parameters out: they hold patient data, and error messages are logged.
     """
-    engine = create_engine(url, pool_pre_ping=True)
+    engine = create_engine(url, pool_pre_ping=True, hide_parameters=True)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite_connection)
         event.listen(engine, "begin", _begin)

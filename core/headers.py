@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from pydantic import TypeAdapter
 from pydicom import Dataset
 from pydicom.multival import MultiValue
 
@@ -18,6 +19,12 @@ ANALYSED_SOP_CLASSES = frozenset({MR_IMAGE_STORAGE, ENHANCED_MR_IMAGE_STORAGE})
 MAX_FRAMES_READ = 20_000
 """More frames than any head study has: a header that claims more is not believed."""
 
+_ECHO_TYPES = {"SPIN": ("SE",), "GRADIENT": ("GR",), "BOTH": ("SE", "GR")}
+"""Echo Pulse Sequence (0018,9008) -> the values of Scanning Sequence (0018,0020)."""
+
+INSTANCE_HEADER = TypeAdapter(InstanceHeader)
+"""An instance's header facts to and from the JSON of ``InstanceRow.header``."""
+
 
 def read_instance_header(dataset: Dataset) -> InstanceHeader:
     """Read what assembly needs; a missing or malformed element becomes '' or None.
@@ -29,10 +36,10 @@ def read_instance_header(dataset: Dataset) -> InstanceHeader:
     """
     first = _first_frame(dataset)
     return InstanceHeader(
-        study_instance_uid=_text(dataset, "StudyInstanceUID"),
-        series_instance_uid=_text(dataset, "SeriesInstanceUID"),
-        sop_instance_uid=_text(dataset, "SOPInstanceUID"),
-        sop_class_uid=_text(dataset, "SOPClassUID"),
+        study_instance_uid=_uid(dataset, "StudyInstanceUID"),
+        series_instance_uid=_uid(dataset, "SeriesInstanceUID"),
+        sop_instance_uid=_uid(dataset, "SOPInstanceUID"),
+        sop_class_uid=_uid(dataset, "SOPClassUID"),
         modality=_text(dataset, "Modality"),
         manufacturer=_text(dataset, "Manufacturer"),
         series_number=_integer(dataset, "SeriesNumber"),
@@ -53,8 +60,10 @@ def read_instance_header(dataset: Dataset) -> InstanceHeader:
         image_orientation=_orientation(first),
         frame_positions_lps_mm=_positions(dataset),
         contrast_bolus_agent=_contrast_agent(dataset),
-        scanning_sequence=_texts(dataset, "ScanningSequence"),
-        sequence_variant=_texts(dataset, "SequenceVariant"),
+        scanning_sequence=_scanning_sequence(dataset),
+        sequence_variant=_texts(dataset, "SequenceVariant") or _spoiling(dataset),
+        acquisition_contrast=_text(dataset, "AcquisitionContrast"),
+        angio_flag=_text(dataset, "AngioFlag"),
         mr_acquisition_type=_text(dataset, "MRAcquisitionType"),
         repetition_time_ms=_number(first, "RepetitionTime"),
         echo_time_ms=_number(first, "EchoTime") or _number(first, "EffectiveEchoTime"),
@@ -108,7 +117,12 @@ def _found(places: list[Dataset], keyword: str) -> Any:
 
 def _text(dataset: Dataset, keyword: str) -> str:
     value = dataset.get(keyword)
-    return "" if value is None else str(value).strip()
+    return "" if value is None else _cleaned(value)
+
+
+def _uid(dataset: Dataset, keyword: str) -> str:
+    """Return a UID as it came: whoever keeps it judges it first."""
+    return str(dataset.get(keyword) or "")
 
 
 def _texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
@@ -116,7 +130,12 @@ def _texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
     if value is None or value == "":
         return ()
     values = value if isinstance(value, (MultiValue, list, tuple)) else [value]
-    return tuple(str(v).strip() for v in values)
+    return tuple(_cleaned(v) for v in values)
+
+
+def _cleaned(value: Any) -> str:
+    """Return a value as text without NUL, which PostgreSQL cannot hold."""
+    return str(value).replace("\0", "").strip()
 
 
 def _integer(dataset: Dataset, keyword: str) -> int | None:
@@ -170,6 +189,21 @@ def _contrast_agent(dataset: Dataset) -> str:
         return agent
     coded = dataset.get("ContrastBolusAgentSequence")
     return str(coded[0].get("CodeMeaning", "contrast agent")) if coded else ""
+
+
+def _scanning_sequence(dataset: Dataset) -> tuple[str, ...]:
+    """Return SE, GR, IR, EP; an Enhanced instance says the same in other words (PS3.3 C.8.13.4)."""
+    classic = _texts(dataset, "ScanningSequence")
+    if classic:
+        return classic
+    echo = _ECHO_TYPES.get(_text(dataset, "EchoPulseSequence"), ())
+    inversion = ("IR",) if _text(dataset, "InversionRecovery") == "YES" else ()
+    planar = ("EP",) if _text(dataset, "EchoPlanarPulseSequence") == "YES" else ()
+    return (*echo, *inversion, *planar)
+
+
+def _spoiling(dataset: Dataset) -> tuple[str, ...]:
+    return ("SP",) if _text(dataset, "Spoiling") in {"RF", "GRADIENT", "RF_AND_GRADIENT"} else ()
 
 
 def _anatomy(dataset: Dataset, places: list[Dataset]) -> str:

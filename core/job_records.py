@@ -202,12 +202,14 @@ def due_jobs(session: Session, *, now: datetime, requeue_after_s: float, limit: 
     """Return jobs whose message must be (re)sent: never sent, sent long ago, or their worker died."""
     waiting = [states.waiting for states in STAGES.values()]
     long_ago = now - timedelta(seconds=requeue_after_s)
+    not_sent = JobRow.enqueued_at.is_(None) | (JobRow.enqueued_at < long_ago)
+    worker_died = JobRow.state.in_(list(RUNNING_STAGE)) & (JobRow.lease_until < now)
     statement = (
         select(JobRow)
         .where(
             or_(
-                JobRow.state.in_(waiting) & (JobRow.enqueued_at.is_(None) | (JobRow.enqueued_at < long_ago)),
-                JobRow.state.in_(list(RUNNING_STAGE)) & (JobRow.lease_until < now),
+                JobRow.state.in_(waiting) & not_sent,
+                worker_died & (not_sent | (JobRow.enqueued_at <= JobRow.lease_until)),
             )
         )
         .where(JobRow.not_before.is_(None) | (JobRow.not_before <= now))

@@ -49,7 +49,14 @@ class _TableSource(TomlConfigSettingsSource):
 class RoleSettings(BaseSettings):
     """What every role's settings share: where they are read from."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_file=".env", env_file_encoding="utf-8")
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="ignore",
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        use_attribute_docstrings=True,
+    )
     table: ClassVar[str] = ""
 
     @classmethod
@@ -116,6 +123,8 @@ class ReceiverSettings(RoleSettings):
     """AE titles that may connect; empty: any."""
     maximum_associations: int = Field(default=25, ge=1)
     """Associations served at once."""
+    maximum_associations_per_address: int = Field(default=20, ge=1)
+    """Connections of one network address, so that a silent peer cannot take every place."""
     maximum_pdu_bytes: int = Field(default=131_072, ge=4096)
     """Largest PDU we ask for, in bytes."""
     acse_timeout_s: float = Field(default=30.0, gt=0)

@@ -58,6 +58,8 @@ class InstanceHeader:
     contrast_bolus_agent: str = ""
     scanning_sequence: tuple[str, ...] = ()
     sequence_variant: tuple[str, ...] = ()
+    acquisition_contrast: str = ""
+    angio_flag: str = ""
     mr_acquisition_type: str = ""
     repetition_time_ms: float | None = None
     echo_time_ms: float | None = None

@@ -64,11 +64,14 @@ class StudyStore:
             path.unlink(missing_ok=True)
         return len(leftovers)
 
-    def instance_path(self, study_instance_uid: str, sop_instance_uid: str) -> str:
-        """Return the path of an instance, relative to the store."""
+    def instance_path(self, study_instance_uid: str, sop_instance_uid: str, sha256: str) -> str:
+        """Return the path of an instance, relative to the store.
+
+        The content is part of the name: two deliveries of one UID with different bytes never meet.
+        """
         study = hashlib.sha256(study_instance_uid.encode()).hexdigest()[:32]
         instance = hashlib.sha256(sop_instance_uid.encode()).hexdigest()[:32]
-        return f"instances/{study[:2]}/{study}/{instance}.dcm"
+        return f"instances/{study[:2]}/{study}/{instance}-{sha256[:16]}.dcm"
 
     def commit(self, temporary: Path, relative: str) -> Path:
         """Make a finished temporary file durable under its final name.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from types import TracebackType
+from typing import Self
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -32,7 +33,7 @@ class Heartbeat:
         self._lost = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
-    def __enter__(self) -> Heartbeat:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -63,7 +64,11 @@ class Heartbeat:
             try:
                 with self._sessions.begin() as session:
                     job_records.renew(
-                        session, self._lease, lease_s=self._lease_s, now=self._clock(), progress=self._progress
+                        session,
+                        self._lease,
+                        lease_s=self._lease_s,
+                        now=self._clock(),
+                        progress=self._progress,
                     )
             except LeaseLost:
                 self._lost.set()

@@ -25,7 +25,7 @@ from core.logs import logger
 from core.study_store import StudyStore
 from core.tasks import TASK_NAMES
 from worker.heartbeat import Heartbeat
-from worker.stages import StageContext, StageFunction, StageResult
+from worker.stage_context import StageContext, StageFunction, StageResult
 
 T = TypeVar("T")
 
@@ -69,8 +69,7 @@ class Shell:
             log.warning("lease lost: another worker holds the job; work dropped", attempt=lease.attempt)
         except UnsuitableStudy as error:
             log.info("study is unsuitable", reason=error.reason.value)
-            self._transaction(lambda s: job_records.end_unsuitable(s, lease, error, self.clock()))
-            self.store.discard_work(job_id)
+            self._end_unsuitable(lease, error)
         except Exception as error:  # noqa: BLE001 - the one place where errors become outcomes
             self._fail(lease, error)
 
@@ -135,6 +134,10 @@ class Shell:
         job = session.get_one(JobRow, job_id, with_for_update=True)
         if JobState(job.state) in WAITING_FOR_STAGE:
             job.enqueued_at = self.clock()
+
+    def _end_unsuitable(self, lease: Lease, error: UnsuitableStudy) -> None:
+        self._transaction(lambda s: job_records.end_unsuitable(s, lease, error, self.clock()))
+        self.store.discard_work(lease.job_id)
 
     def _fail(self, lease: Lease, error: Exception) -> None:
         retry = not isinstance(error, Defect)

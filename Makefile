@@ -1,0 +1,46 @@
+# Two commands a newcomer needs: `make demo` and `make test`. Both set everything up by themselves.
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup peers demo test check fix bench lock wheel-check clean
+
+help:  ## List the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(BIN)/.installed  ## Make the virtual environment with pinned packages
+
+$(BIN)/.installed: requirements/dev.lock pyproject.toml scripts/setup.sh
+	scripts/setup.sh $(VENV)
+	touch $@
+
+peers:  ## Install the test peers (Orthanc, dcmtk, Redis, PostgreSQL, validators): Debian packages
+	scripts/peers.sh
+
+demo: setup  ## Send a study with known lesions through the whole service, print found against inserted
+	$(BIN)/metserve demo --out demo
+
+test: setup peers  ## Run every test, those with real peers included
+	$(BIN)/pytest
+
+check: setup  ## What CI checks besides tests: changes nothing
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/env_example.py --check
+
+fix: setup  ## Format, fix what can be fixed, refresh generated files
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/python scripts/env_example.py
+
+bench: setup  ## Stage times and memory of the analysis, and accuracy and time of the registration
+	$(BIN)/python benchmarks/analysis.py
+	$(BIN)/python benchmarks/registration.py
+
+lock:  ## Pin the requirements anew (needs uv)
+	scripts/lock.sh
+
+clean:  ## Remove what the commands above made
+	rm -rf $(VENV) demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,252 @@
+"""Entry point of the ``metserve`` command."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from core import settings
+from core.errors import InvalidInput, MetserveError, UnsuitableStudy
+from core.logs import configure_logs, logger
+from core.settings import (
+    ApiSettings,
+    AssemblySettings,
+    CommonSettings,
+    DeliverySettings,
+    ReceiverSettings,
+    WorkerSettings,
+    load,
+)
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Find, outline and measure brain metastases on SRS planning MRI. Research use only.",
+)
+models_app = typer.Typer(no_args_is_help=True, help="The model set: what it is and whether it is whole.")
+app.add_typer(models_app, name="models")
+
+EXIT_INVALID_INPUT = 2
+EXIT_UNSUITABLE = 3
+EXIT_FAILED = 1
+
+Supervised = Annotated[bool, typer.Option("--supervised", hidden=True)]
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn our own errors into a message and an exit status instead of a traceback."""
+    console = Console(stderr=True)
+    try:
+        yield
+    except UnsuitableStudy as error:
+        console.print(f"[bold]unsuitable[/bold] ({error.reason}): {escape(error.message)}", highlight=False)
+        raise typer.Exit(EXIT_UNSUITABLE) from error
+    except InvalidInput as error:
+        console.print(f"[bold red]error[/bold red]: {escape(str(error))}", highlight=False)
+        raise typer.Exit(EXIT_INVALID_INPUT) from error
+    except MetserveError as error:
+        console.print(f"[bold red]failed[/bold red]: {escape(str(error))}", highlight=False)
+        raise typer.Exit(EXIT_FAILED) from error
+    except ModuleNotFoundError as error:
+        extras = {"onnxruntime": "worker-cpu", "SimpleITK": "worker-cpu", "highdicom": "worker-cpu"}
+        extra = extras.get(error.name or "", "service")
+        console.print(
+            f"[bold red]error[/bold red]: {error}; install it with: pip install 'metserve\\[{extra}]'"
+        )
+        raise typer.Exit(EXIT_INVALID_INPUT) from error
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version("metserve"))
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Find, outline and measure brain metastases on SRS planning MRI. Research use only."""
+
+
+@app.command()
+@explained()
+def up() -> None:
+    """Run everything in one go: receiver, REST, worker and delivery, embedded unless set otherwise."""
+    from cli.supervisor import ROLES, supervise
+
+    common = load(CommonSettings)
+    configure_logs(common, "up")
+    for role in settings.ROLE_SETTINGS:
+        load(role)  # a wrong setting is told once, here, not by a role that keeps ending
+    stop = stop_on_signals()
+    supervise(ROLES, stop)
+
+
+@app.command()
+@explained()
+def receive(supervised: Supervised = False) -> None:
+    """Run the Storage SCP and the coordinator that turns complete studies into jobs."""
+    from service.main import run_receiver
+
+    _run_role(
+        "receive",
+        supervised,
+        lambda common, stop: run_receiver(common, load(ReceiverSettings), load(AssemblySettings), stop),
+    )
+
+
+@app.command()
+@explained()
+def api(supervised: Supervised = False) -> None:
+    """Run the REST server."""
+    from service.main import run_api
+
+    _run_role(
+        "api",
+        supervised,
+        lambda common, stop: run_api(
+            common, load(ApiSettings), load(DeliverySettings), load(ReceiverSettings), stop
+        ),
+    )
+
+
+@app.command()
+@explained()
+def deliver(supervised: Supervised = False) -> None:
+    """Run the delivery of results to their destinations."""
+    from service.main import run_delivery
+
+    _run_role("deliver", supervised, lambda common, stop: run_delivery(common, load(DeliverySettings), stop))
+
+
+@app.command()
+@explained()
+def work(supervised: Supervised = False) -> None:
+    """Run a worker: registration, inference, encoding."""
+    from worker.main import run_worker
+
+    common = load(CommonSettings)
+    configure_logs(common, "work")
+    if supervised:
+        _end_with_supervisor()
+    run_worker(common, load(WorkerSettings))
+
+
+@app.command()
+@explained()
+def analyze(
+    folder: Annotated[Path, typer.Argument(help="Folder with one study's DICOM files, at any depth.")],
+    out: Annotated[Path, typer.Option("--out", help="Where seg.dcm, sr.dcm and findings.json go.")],
+    profile: Annotated[
+        str | None, typer.Option(help="Inference profile; default: as set, else full.")
+    ] = None,
+) -> None:
+    """Analyse a folder of DICOM files, without any network."""
+    from cli.analyze import analyze_folder
+
+    overrides = {"profile": profile} if profile else {}
+    analyze_folder(folder, out, load(CommonSettings), load(WorkerSettings, **overrides), Console())
+
+
+@app.command()
+@explained()
+def send(
+    folder: Annotated[Path, typer.Argument(help="Folder with DICOM files, at any depth.")],
+    host: Annotated[str, typer.Option(help="The peer's host.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The peer's TCP port.")] = 11112,
+    called_ae: Annotated[str, typer.Option(help="The peer's AE title.")] = "METSERVE",
+    calling_ae: Annotated[str, typer.Option(help="Our AE title.")] = "METSERVE_SCU",
+) -> None:
+    """Send DICOM files to a peer by C-STORE."""
+    from cli.send import send_folder
+
+    send_folder(folder, host=host, port=port, called_ae=called_ae, calling_ae=calling_ae, console=Console())
+
+
+@app.command()
+@explained()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Where the study and its results go.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(help="Any number; the same one gives the same study.")] = 0,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="Build on this T1 series (DICOM) instead of the MNI152 head."),
+    ] = None,
+    spacing: Annotated[
+        tuple[float, float, float], typer.Option(help="Slice, row and column spacing in mm.")
+    ] = (1.0, 1.0, 1.0),
+    oblique_deg: Annotated[float, typer.Option(help="Tilt of the slices in degrees.")] = 0.0,
+    profile: Annotated[str | None, typer.Option(help="Inference profile of the embedded service.")] = None,
+) -> None:
+    """Send a study with known lesions through the service and compare found with inserted."""
+    from cli.demo import DemoRequest, run_demo
+
+    request = DemoRequest(out, seed, source, spacing, oblique_deg, profile)
+    if not run_demo(request, load(CommonSettings), Console()):
+        raise typer.Exit(EXIT_FAILED)
+
+
+@models_app.command("verify")
+@explained()
+def models_verify(
+    models_dir: Annotated[
+        Path | None, typer.Option(help="Folder with ensemble.toml; default: as set.")
+    ] = None,
+) -> None:
+    """Check every file of the model set against its digest and print what the set is."""
+    from cli.models import verify
+
+    configured = load(WorkerSettings).models_dir
+    verify(models_dir or configured or settings.bundled_models_dir(), Console())
+
+
+def stop_on_signals() -> threading.Event:
+    """Return an event that SIGTERM and SIGINT set."""
+    stop = threading.Event()
+
+    def set_stop(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, set_stop)
+    signal.signal(signal.SIGINT, set_stop)
+    return stop
+
+
+def _run_role(name: str, supervised: bool, run: Callable[[CommonSettings, threading.Event], None]) -> None:
+    common = load(CommonSettings)
+    configure_logs(common, name)
+    if supervised:
+        _end_with_supervisor()
+    logger().info("role started")
+    run(common, stop_on_signals())
+    logger().info("role stopped")
+
+
+def _end_with_supervisor() -> None:
+    """End this process when the supervisor is gone: its end of our standard input closes."""
+
+    def wait() -> None:
+        sys.stdin.buffer.read()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="supervisor-watch", daemon=True).start()
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,115 @@
+"""Runs roles as child processes and starts those again that end: `metserve up`."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import IO
+
+from core.logs import logger
+
+ROLES = ("receive", "api", "work", "deliver")
+
+GRACE_S = 45.0
+"""How long roles may take to stop; a worker hands its stage back within its soft shutdown time."""
+
+RESTART_PAUSE_FIRST_S = 0.5
+RESTART_PAUSE_LONGEST_S = 30.0
+"""A role that cannot start (a wrong setting, a taken port) is tried ever more rarely."""
+
+STABLE_AFTER_S = 60.0
+"""A role that ran this long starts afresh without a longer pause."""
+
+
+@dataclass
+class _Role:
+    name: str
+    process: subprocess.Popen[bytes]
+    started_at_s: float
+    pause_s: float = field(default=RESTART_PAUSE_FIRST_S)
+    restart_at_s: float | None = None
+
+
+@dataclass(frozen=True)
+class _Launch:
+    """How roles are started."""
+
+    env: Mapping[str, str] | None
+    log: IO[bytes] | None
+
+    def start(self, role: str) -> subprocess.Popen[bytes]:
+        """Start a role; it ends by itself when its standard input, held by this process, closes."""
+        command = [sys.executable, "-m", "cli.main", role, "--supervised"]
+        return subprocess.Popen(  # noqa: S603
+            command,
+            stdin=subprocess.PIPE,
+            stdout=self.log,
+            stderr=self.log,
+            env=None if self.env is None else dict(self.env),
+            start_new_session=True,
+        )
+
+
+def supervise(
+    roles: Sequence[str],
+    stop: threading.Event,
+    *,
+    env: Mapping[str, str] | None = None,
+    log: IO[bytes] | None = None,
+    poll_s: float = 0.2,
+) -> None:
+    """Keep one process a role alive until ``stop`` is set, then stop them all.
+
+    Parameters
+    ----------
+    roles
+        Names of `metserve` commands, of ``ROLES``.
+    stop
+        Set by a signal handler or another thread.
+    env
+        The roles' environment; None: this process'.
+    log
+        Where their output goes; None: where this process' goes.
+    """
+    launch = _Launch(env, log)
+    running = [_Role(name, launch.start(name), time.monotonic()) for name in roles]
+    try:
+        while not stop.wait(poll_s):
+            for role in running:
+                _look_after(role, launch)
+    finally:
+        _stop([role.process for role in running])
+
+
+def _look_after(role: _Role, launch: _Launch) -> None:
+    now = time.monotonic()
+    if role.process.poll() is None:
+        return
+    if role.restart_at_s is None:
+        if now - role.started_at_s > STABLE_AFTER_S:
+            role.pause_s = RESTART_PAUSE_FIRST_S
+        role.restart_at_s = now + role.pause_s
+        role.pause_s = min(2 * role.pause_s, RESTART_PAUSE_LONGEST_S)
+        logger().error(
+            "role ended; it is started again", ended=role.name, exit_status=role.process.returncode
+        )
+    elif now >= role.restart_at_s:
+        role.process, role.started_at_s, role.restart_at_s = launch.start(role.name), now, None
+
+
+def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+    deadline = time.monotonic() + GRACE_S
+    for process in processes:
+        try:
+            process.wait(timeout=max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

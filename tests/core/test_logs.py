@@ -1,0 +1,51 @@
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from core.logs import configure, logger, pseudonym
+
+
+@pytest.fixture(autouse=True)
+def _restore_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+
+
+def test_json_logs_are_one_object_a_line(capfd: pytest.CaptureFixture[str]) -> None:
+    configure("INFO", "json", "test")
+    logger().info("stage finished", job_id="a")
+    entry = json.loads(capfd.readouterr().err)
+    assert (entry["event"], entry["job_id"], entry["role"], entry["level"]) == (
+        "stage finished",
+        "a",
+        "test",
+        "info",
+    )
+
+
+def test_patient_data_and_uids_never_reach_a_log(capfd: pytest.CaptureFixture[str]) -> None:
+    configure("INFO", "json", "test")
+    logger().info("received", patient_name="PLANTED^NAME", study_instance_uid="1.2.3.4.5")
+    line = capfd.readouterr().err
+    assert "PLANTED" not in line
+    assert "1.2.3.4.5" not in line
+    assert json.loads(line)["study_instance_uid"] == pseudonym("1.2.3.4.5")
+
+
+def test_a_line_break_cannot_forge_a_log_line(capfd: pytest.CaptureFixture[str]) -> None:
+    configure("INFO", "json", "test")
+    logger().warning("refused", calling_ae_title='X\n{"event": "forged"}')
+    assert len(capfd.readouterr().err.strip().splitlines()) == 1
+
+
+def test_a_pseudonym_is_stable_and_short() -> None:
+    assert pseudonym("1.2.3") == pseudonym("1.2.3") != pseudonym("1.2.4")
+    assert len(pseudonym("1.2.3")) == 12
