@@ -195,10 +195,11 @@ def demo(
     profile: Annotated[str | None, typer.Option(help="Inference profile of the embedded service.")] = None,
 ) -> None:
     """Send a study with known lesions through the service and compare found with inserted."""
-    from cli.demo import DemoRequest, run_demo
+    from cli.demo import run_demo
+    from cli.demo_study import DemoRequest
 
     request = DemoRequest(out, seed, source, spacing, oblique_deg, profile)
-    if not run_demo(request, load(CommonSettings), Console()):
+    if not run_demo(request, Console()):
         raise typer.Exit(EXIT_FAILED)
 
 

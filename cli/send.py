@@ -28,7 +28,13 @@ def send_folder(
         The peer cannot be reached or is out of resources.
     """
     objects = [
-        ResultObject(kind=path.name, path=path, sop_class_uid=header.sop_class_uid)
+        ResultObject(
+            kind=path.name,
+            path=path,
+            sop_class_uid=header.sop_class_uid,
+            sop_instance_uid=header.sop_instance_uid,
+            sha256="",
+        )
         for path, header in read_headers(folder)
     ]
     peer = Destination(name="peer", ae_title=called_ae, host=host, port=port)

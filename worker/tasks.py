@@ -152,6 +152,7 @@ class Shell:
             return
         if parked:
             log.error("job parked", error_class=type(error).__name__)
+            self.store.discard_work(lease.job_id)  # a replay begins with the first stage
 
     def _transaction(self, work: Callable[[Session], T]) -> T:
         with self.sessions.begin() as session:

@@ -28,5 +28,5 @@ def test_diagram_shows_the_transitions_of_the_code_and_no_others() -> None:
 
 def test_diagram_starts_where_jobs_start_and_ends_where_they_end() -> None:
     arrows = arrows_of_diagram()
-    assert {end for start, end in arrows if start == START_OR_END} == {JobState.QUEUED}
+    assert {end for start, end in arrows if start == START_OR_END} == {JobState.QUEUED, JobState.UNSUITABLE}
     assert {start for start, end in arrows if end == START_OR_END} == FINAL_STATES
