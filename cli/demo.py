@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from cli.demo_study import DemoRequest, make_study
 from cli.demo_table import print_score
@@ -129,11 +129,18 @@ def _wait_for_outcome(http: httpx.Client, study_instance_uid: str, console: Cons
             answer = http.get(f"/studies/{study_instance_uid}")
             jobs = answer.raise_for_status().json()["jobs"]
             if jobs:
-                progress.update(bar, description=jobs[0]["state"], completed=jobs[0]["progress"])
+                _show(progress, bar, jobs[0], console)
                 if jobs[0]["state"] in DONE:
                     return dict(http.get(f"/jobs/{jobs[0]['job_id']}").raise_for_status().json())
             time.sleep(POLL_S)
     raise Transient(f"the study had no outcome within {ANALYSIS_LIMIT_S:.0f} s")
+
+
+def _show(progress: Progress, bar: TaskID, job: dict[str, Any], console: Console) -> None:
+    """Move the bar; where there is no terminal to move it on, tell each new state on a line."""
+    if not console.is_terminal and progress.tasks[0].description != job["state"]:
+        console.print(f"the job is {job['state']}")
+    progress.update(bar, description=job["state"], completed=job["progress"])
 
 
 def _fetch(http: httpx.Client, job: dict[str, Any], out: Path) -> _Fetched:

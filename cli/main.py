@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -243,7 +242,9 @@ def _end_with_supervisor() -> None:
     """End this process when the supervisor is gone: its end of our standard input closes."""
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        # The descriptor, not sys.stdin: a worker child would inherit that object's lock, held for ever.
+        while os.read(0, 1):
+            pass
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=wait, name="supervisor-watch", daemon=True).start()

@@ -59,7 +59,16 @@ def configure(level: str, form: Literal["console", "json"], role: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    for noisy in ("celery", "kombu", "pynetdicom", "alembic", "httpx", "uvicorn.access", "pydicom", "highdicom"):
+    for noisy in (
+        "celery",
+        "kombu",
+        "pynetdicom",
+        "alembic",
+        "httpx",
+        "uvicorn.access",
+        "pydicom",
+        "highdicom",
+    ):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

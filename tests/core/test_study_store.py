@@ -16,13 +16,13 @@ def store(tmp_path: Path) -> StudyStore:
 def test_a_committed_file_is_found_under_its_name_and_the_temporary_one_is_gone(store: StudyStore) -> None:
     temporary = store.temporary_path()
     temporary.write_bytes(b"pixels")
-    committed = store.commit(temporary, store.instance_path("1.2", "1.2.3"))
+    committed = store.commit(temporary, store.instance_path("1.2", "1.2.3", "ab" * 32))
     assert committed.read_bytes() == b"pixels"
     assert not temporary.exists()
 
 
 def test_names_never_come_from_the_peer(store: StudyStore) -> None:
-    path = store.resolve(store.instance_path(HOSTILE_UID, HOSTILE_UID))
+    path = store.resolve(store.instance_path(HOSTILE_UID, HOSTILE_UID, "ab" * 32))
     assert path.is_relative_to(store.instances)
     assert "cron" not in str(path)
 

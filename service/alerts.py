@@ -1,0 +1,127 @@
+"""Telling somebody that a job was parked or a delivery given up: log, metric, webhook."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+
+import httpx
+from prometheus_client import CollectorRegistry, Counter
+from sqlalchemy import select, update
+
+from core.clock import Clock
+from core.database import DeliveryRow, JobRow, Sessions
+from core.job import JobState
+from core.logs import logger
+
+WEBHOOK_TIMEOUT_S = 5.0
+"""An alert must not keep the coordinator from its studies."""
+
+WEBHOOK_PAUSE_S = 60.0
+"""After a failed call the webhook is left alone for so long."""
+
+ALERTS_AT_ONCE = 20
+"""Alerts one round tells about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """What somebody should look at; holds no patient data.
+
+    Parameters
+    ----------
+    kind
+        ``job_parked`` or ``delivery_given_up``.
+    reason
+        Class of the error, or the destination's name.
+    """
+
+    kind: str
+    job_id: str
+    reason: str
+
+
+class Alerts:
+    """Tells about each parked job and each given-up delivery once.
+
+    Parameters
+    ----------
+    webhook_url
+        Receives a JSON POST for each; empty: log and metric only.
+    registry
+        Where the metric is.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        read_sessions: Sessions,
+        webhook_url: str,
+        http: httpx.Client,
+        clock: Clock,
+        registry: CollectorRegistry,
+    ) -> None:
+        self._sessions = sessions
+        self._read_sessions = read_sessions
+        self._webhook_url = webhook_url
+        self._http = http
+        self._clock = clock
+        self._counter = Counter(
+            "metserve_alerts", "Parked jobs and given-up deliveries.", ["kind"], registry=registry
+        )
+        self._logged: set[tuple[str, int | str]] = set()
+        self._webhook_rests_until: datetime | None = None
+
+    def raise_due(self) -> None:
+        """Tell about what nobody was told yet; a failed webhook is tried again later."""
+        for row in self._untold():
+            alert = _alert_of(row)
+            self._log_once(alert, row)
+            if self._deliver(alert):
+                self._mark_told(row)
+
+    def _untold(self) -> list[JobRow | DeliveryRow]:
+        parked = select(JobRow).where(JobRow.state == JobState.PARKED, JobRow.alerted_at.is_(None))
+        given_up = select(DeliveryRow).where(
+            DeliveryRow.state == "given_up", DeliveryRow.alerted_at.is_(None)
+        )
+        with self._read_sessions() as session:
+            jobs = list(session.scalars(parked.limit(ALERTS_AT_ONCE)))
+            deliveries = list(session.scalars(given_up.limit(ALERTS_AT_ONCE)))
+        return [*jobs, *deliveries]
+
+    def _log_once(self, alert: Alert, row: JobRow | DeliveryRow) -> None:
+        key = (alert.kind, row.id)
+        if key not in self._logged:
+            self._logged.add(key)
+            self._counter.labels(alert.kind).inc()
+            logger().error("somebody should look at this", **asdict(alert))
+
+    def _deliver(self, alert: Alert) -> bool:
+        """Call the webhook; True when somebody was told, or nobody is to be."""
+        if not self._webhook_url:
+            return True
+        now = self._clock()
+        if self._webhook_rests_until is not None and now < self._webhook_rests_until:
+            return False
+        try:
+            self._http.post(
+                self._webhook_url, json=asdict(alert), timeout=WEBHOOK_TIMEOUT_S
+            ).raise_for_status()
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            self._webhook_rests_until = now + timedelta(seconds=WEBHOOK_PAUSE_S)
+            logger().warning("alert webhook failed; tried again later", error=type(error).__name__)
+            return False
+        return True
+
+    def _mark_told(self, row: JobRow | DeliveryRow) -> None:
+        table = type(row)
+        with self._sessions.begin() as session:
+            session.execute(update(table).where(table.id == row.id).values(alerted_at=self._clock()))
+        self._logged.discard((_alert_of(row).kind, row.id))
+
+
+def _alert_of(row: JobRow | DeliveryRow) -> Alert:
+    if isinstance(row, JobRow):
+        return Alert("job_parked", row.id, row.reason)
+    return Alert("delivery_given_up", row.job_id, row.destination)

@@ -1,0 +1,60 @@
+"""What the routes need, put together by service/main.py and handed to each request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from celery import Celery
+from fastapi import Depends, Request
+from prometheus_client import CollectorRegistry
+from sqlalchemy import Engine
+
+from core.clock import Clock
+from core.database import Sessions
+from core.settings import Destination
+from core.study_store import StudyStore
+
+
+@dataclass(frozen=True, slots=True)
+class ApiParts:
+    """Everything REST works with.
+
+    Parameters
+    ----------
+    sessions, read_sessions
+        Transactions that write, and such that only read.
+    destinations
+        Where results are pushed to.
+    minimum_free_bytes
+        Below this much free disk the service is not ready (the receiver refuses instances then).
+    software_version
+        metserve's own version.
+    """
+
+    engine: Engine
+    sessions: Sessions
+    read_sessions: Sessions
+    store: StudyStore
+    broker: Celery
+    clock: Clock
+    destinations: tuple[Destination, ...]
+    minimum_free_bytes: int
+    software_version: str
+    registry: CollectorRegistry
+
+    @property
+    def destination_names(self) -> tuple[str, ...]:
+        """The destinations' names, in the settings' order."""
+        return tuple(destination.name for destination in self.destinations)
+
+
+def parts_of(request: Request) -> ApiParts:
+    """Return the parts of the application a request came to."""
+    parts = request.app.state.parts
+    if not isinstance(parts, ApiParts):
+        raise TypeError(f"the application's parts are {type(parts).__name__}, expected ApiParts")
+    return parts
+
+
+PartsOf = Annotated[ApiParts, Depends(parts_of)]

@@ -1,0 +1,140 @@
+"""Brain extraction: where is the brain, on the analysis grid? A stage that can be replaced."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import SimpleITK
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from core.errors import UnsuitableReason, UnsuitableStudy
+from core.geometry import Grid
+from worker.axes import from_axes, to_axes
+from worker.boxes import Box, bounding_box
+from worker.model_set import BrainExtractionSpec, ModelSet
+from worker.resampling import resample_linear
+from worker.sessions import Engine, Network
+
+SMOOTHING_PER_SPACING = 0.425
+"""Gaussian sigma over the distance of the samples: full width at half maximum of one sample distance."""
+
+HEAD_FRACTION = 0.1
+"""Share of the 99th percentile above which a smoothed voxel is head: above ghosting and air noise."""
+
+MIN_HEAD_VOLUME_MM3 = 500_000.0
+"""Half a litre; a smaller object is not a head, and an empty image has none."""
+
+
+class BrainExtraction(Protocol):
+    """Finds the brain in a head."""
+
+    def __call__(self, head_kji: NDArray[np.float32], grid: Grid) -> NDArray[np.bool_]:
+        """Return the brain mask of a T1-weighted head, with or without contrast.
+
+        Parameters
+        ----------
+        head_kji
+            Shape of ``grid``, any intensity unit.
+        grid
+            A canonical grid: k towards Superior, j towards Posterior, i towards Left.
+
+        Raises
+        ------
+        UnsuitableStudy
+            There is no brain in the image.
+        """
+
+
+class NetworkBrainExtraction:
+    """The released network: a coarse U-Net over a cube laid on the head."""
+
+    def __init__(self, spec: BrainExtractionSpec, network: Network) -> None:
+        self._spec = spec
+        self._network = network
+
+    @classmethod
+    def load(cls, model_set: ModelSet, engine: Engine) -> NetworkBrainExtraction:
+        """Create the session; call it in the process that will use it."""
+        spec = model_set.manifest.brain_extraction
+        return cls(spec, Network(model_set.folder / spec.file, engine, batch=1))
+
+    def __call__(self, head_kji: NDArray[np.float32], grid: Grid) -> NDArray[np.bool_]:
+        """Return the brain mask on ``grid``; see ``BrainExtraction``."""
+        smooth_kji = _smooth(head_kji, grid, self._spec.spacing_mm)
+        cube = _lay_cube(smooth_kji, grid, self._spec)
+        image = _scale(resample_linear(smooth_kji, grid, cube), self._spec)
+        probability = from_axes(self._run(to_axes(image, self._spec.axes)), self._spec.axes)
+        filled = _fill_holes(probability, self._spec.threshold)
+        mask = resample_linear(filled, cube, grid) >= self._spec.threshold
+        return _largest_component(mask)
+
+    def _run(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        output = self._network.run(np.ascontiguousarray(image)[None, None])
+        return np.asarray(output[0, 0])
+
+
+def dilate(mask_kji: NDArray[np.bool_], grid: Grid, margin_mm: float) -> NDArray[np.bool_]:
+    """Grow a mask by a distance in mm."""
+    radius_ijk = [round(margin_mm / spacing) for spacing in grid.spacing_kji_mm[::-1]]
+    image = SimpleITK.GetImageFromArray(mask_kji.astype(np.uint8))
+    dilated = SimpleITK.BinaryDilate(image, radius_ijk, SimpleITK.sitkBall)
+    return np.asarray(SimpleITK.GetArrayFromImage(dilated), dtype=np.bool_)
+
+
+def _smooth(head_kji: NDArray[np.float32], grid: Grid, sample_distance_mm: float) -> NDArray[np.float32]:
+    sigmas = [SMOOTHING_PER_SPACING * sample_distance_mm / spacing for spacing in grid.spacing_kji_mm]
+    return np.asarray(ndimage.gaussian_filter(head_kji, sigmas, truncate=3.0), dtype=np.float32)
+
+
+def _lay_cube(smooth_kji: NDArray[np.float32], grid: Grid, spec: BrainExtractionSpec) -> Grid:
+    """Centre the cube on the head in i and j, its top above the head's top."""
+    head = _head_box(smooth_kji, grid, spec.cube_voxels * spec.spacing_mm)
+    spacing_kji_mm = np.array(grid.spacing_kji_mm)
+    # Edges of the head, half a voxel beyond the centres of its outermost voxels.
+    low = np.array(head.origin) - 0.5
+    high = low + head.extent
+    reach = (spec.cube_voxels - 1) * spec.spacing_mm / spacing_kji_mm
+    top = high + (spec.top_margin_mm - spec.spacing_mm / 2) / spacing_kji_mm
+    centred = (low + high - reach) / 2
+    affine = np.eye(4)
+    affine[:3, :3] = grid.directions_lps * spec.spacing_mm
+    affine[:3, 3] = grid.to_lps_mm((top[0] - reach[0], centred[1], centred[2]))
+    return Grid((spec.cube_voxels,) * 3, affine)
+
+
+def _head_box(smooth_kji: NDArray[np.float32], grid: Grid, cube_mm: float) -> Box:
+    """Return the box around the head; what lies below the cube (neck, shoulders) is left out."""
+    head = smooth_kji > HEAD_FRACTION * np.percentile(smooth_kji, 99)
+    if np.count_nonzero(head) * grid.voxel_volume_mm3 < MIN_HEAD_VOLUME_MM3:
+        raise UnsuitableStudy(
+            UnsuitableReason.NO_BRAIN_FOUND, "the T1-post series shows nothing as large as a head"
+        )
+    head = _largest_component(head)
+    top = int(np.flatnonzero(head.any(axis=(1, 2)))[-1])
+    lowest = max(top + 1 - round(cube_mm / grid.spacing_kji_mm[0]), 0)
+    box = bounding_box(head[lowest:])
+    return Box((box.origin[0] + lowest, *box.origin[1:]), box.extent)
+
+
+def _scale(image: NDArray[np.float32], spec: BrainExtractionSpec) -> NDArray[np.float32]:
+    foreground = image[image > spec.foreground_fraction * image.max()]
+    low, high = np.percentile(foreground, spec.percentiles)
+    scaled = (image - low) / max(high - low, np.finfo(np.float32).tiny)
+    return np.asarray(np.clip(scaled, *spec.clip), dtype=np.float32)
+
+
+def _fill_holes(probability: NDArray[np.float32], threshold: float) -> NDArray[np.float32]:
+    """Give enclosed holes probability 1: a large enhancing or necrotic lesion is still inside the brain."""
+    brain = probability >= threshold
+    return np.where(ndimage.binary_fill_holes(brain) & ~brain, 1, probability).astype(np.float32)
+
+
+def _largest_component(mask_kji: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    labels, count = ndimage.label(mask_kji)
+    if count <= 1:
+        return mask_kji
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return np.asarray(labels == sizes.argmax())

@@ -1,0 +1,120 @@
+"""The whole analysis, one call a stage: the page to read first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from core.lesion import FindingsReport
+from core.provenance import Provenance
+from core.study import QualityFlag
+from worker.brain import BrainExtraction
+from worker.ensemble import Ensemble, LesionProbability
+from worker.lesions import Findings, find_lesions
+from worker.model_set import FULL_PROFILE
+from worker.preprocessing import PreparedVolumes, prepare
+from worker.volumes import SourceImages
+
+Progress = Callable[[str, float], None]
+"""Called with the name of the stage and the share of it that is done, 0..1."""
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """What encoding needs: the lesions, the report, and the volumes they were found in."""
+
+    prepared: PreparedVolumes
+    findings: Findings
+    report: FindingsReport
+
+
+def analyze(
+    images: SourceImages,
+    ensemble: Ensemble,
+    brain: BrainExtraction,
+    provenance: Provenance,
+    on_progress: Progress,
+    *,
+    flags: tuple[QualityFlag, ...] = (),
+    threads: int = 2,
+) -> Analysis:
+    """Study in, findings out.
+
+    Parameters
+    ----------
+    images
+        The instances the job is bound to.
+    ensemble, brain
+        Loaded in this process.
+    provenance
+        Identity of the analysis; nothing else names the results.
+    on_progress
+        Told the name of every stage.
+    flags
+        Remarks made when the series were selected.
+    threads
+        Of the registration; the result does not depend on it.
+
+    Raises
+    ------
+    UnsuitableStudy
+        The study cannot be analysed.
+    """
+    on_progress("prepare", 0.0)
+    prepared = prepare(images, brain, ensemble.input_spec, threads)
+    on_progress("infer", 0.0)
+    probability = ensemble.predict(prepared, partial(on_progress, "infer"))
+    on_progress("find", 0.0)
+    findings = find(probability, prepared, ensemble, provenance)
+    series_instance_uid = str(images.t1_post[0].SeriesInstanceUID)
+    report = build_report(findings, prepared, ensemble, provenance, series_instance_uid, flags)
+    return Analysis(prepared, findings, report)
+
+
+def find(
+    probability: LesionProbability, prepared: PreparedVolumes, ensemble: Ensemble, provenance: Provenance
+) -> Findings:
+    """Outline, measure and name the lesions."""
+    operating_point = ensemble.operating_point(probability.mode)
+    return find_lesions(
+        probability, prepared.source_grid, operating_point, partial(identify_lesion, provenance)
+    )
+
+
+def identify_lesion(provenance: Provenance, number: int) -> tuple[str, str]:
+    """Name a lesion: BM-01 and so on, and a UID that a repeated analysis gives again."""
+    return f"BM-{number:02d}", provenance.uid("lesion", str(number))
+
+
+def build_report(
+    findings: Findings,
+    prepared: PreparedVolumes,
+    ensemble: Ensemble,
+    provenance: Provenance,
+    series_instance_uid: str,
+    flags: tuple[QualityFlag, ...] = (),
+) -> FindingsReport:
+    """Say everything about the analysis but its voxels.
+
+    Parameters
+    ----------
+    series_instance_uid
+        Of the T1-post series.
+    flags
+        Remarks from earlier; those of the preparation and of the profile are added, each once.
+    """
+    profile_flags = () if provenance.model.profile == FULL_PROFILE else (QualityFlag.PREVIEW_PROFILE,)
+    return FindingsReport(
+        study_instance_uid=provenance.study_instance_uid,
+        series_instance_uid=series_instance_uid,
+        revision=provenance.revision,
+        mode=prepared.mode,
+        threshold=ensemble.operating_point(prepared.mode).threshold,
+        model=provenance.model,
+        lesions=findings.lesions,
+        flags=tuple(dict.fromkeys((*flags, *prepared.flags, *profile_flags))),
+        registration=prepared.registration,
+        brain_volume_mm3=prepared.brain_volume_mm3,
+        software_version=provenance.software_version,
+    )
