@@ -20,7 +20,7 @@ from core.logs import configure
 from core.provenance import RESEARCH_USE_NOTICE, Provenance
 from core.settings import CommonSettings, WorkerSettings
 from core.study import SelectedSeries, Selection, SeriesRole, SeriesVerdict
-from service.assembly import Refusal, select_series
+from service.selection.assembly import Refusal, select_series
 from worker.encoding import EncodingSources, encode
 from worker.loaded_models import LoadedModels
 from worker.main import model_folders, open_models

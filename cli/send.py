@@ -9,8 +9,8 @@ from rich.console import Console
 from cli.folders import read_headers
 from core.errors import InvalidInput, Transient
 from core.settings import Destination
-from service.push import Verdict, push
-from service.results import ResultObject
+from service.delivery.push import Verdict, push
+from service.delivery.results import ResultObject
 
 TIMEOUT_S = 60.0
 

@@ -25,7 +25,7 @@ from core.logs import logger, pseudonym
 from core.settings import AssemblySettings
 from core.study import AnalysisMode, Selection, Study
 from service.alerts import Alerts
-from service.assembly import Refusal, is_due, select_series
+from service.selection.assembly import Refusal, is_due, select_series
 
 JOBS_CREATED = Counter("metserve_jobs_created", "Jobs, by the mode of analysis or 'unsuitable'.", ["mode"])
 COORDINATOR_ERRORS = Counter("metserve_coordinator_errors", "Coordinator steps that failed.", ["step"])
@@ -205,24 +205,6 @@ def request_analysis(session: Session, study_instance_uid: str, now: datetime) -
     )
     if not _changed_one(result):
         raise InvalidInput("no instance of this study was received")
-
-
-def replay(session: Session, job_id: str, now: datetime) -> JobRow:
-    """Put a parked job back on the queue.
-
-    Raises
-    ------
-    InvalidInput
-        There is no such job, or it is not parked.
-    """
-    job = session.get(JobRow, job_id)
-    if job is None:
-        raise InvalidInput(f"no job {job_id!r}")
-    if job.state != JobState.PARKED:
-        raise InvalidInput(f"job {job_id} is {job.state}, only a parked job can be replayed")
-    job = job_records.replay(session, job_id, now)
-    job.alerted_at = None
-    return job
 
 
 def _load_study(session: Session, snapshot: _Snapshot) -> Study:

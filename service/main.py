@@ -24,14 +24,14 @@ from core.logs import configure_logs, logger
 from core.settings import ApiSettings, AssemblySettings, CommonSettings, DeliverySettings, ReceiverSettings
 from core.study_store import StudyStore
 from service.alerts import WEBHOOK_TIMEOUT_S, Alerts
-from service.api import create_app
-from service.api_parts import ApiParts
-from service.delivery import Courier
-from service.ingest import Ingest
-from service.instance_file import quiet_pydicom
+from service.api.app import create_app
+from service.api.metrics import DatabaseCollector, open_registry
+from service.api.parts import ApiParts
+from service.delivery.courier import Courier
 from service.jobs import Coordinator
-from service.metrics import DatabaseCollector, open_registry
-from service.receiver import Receiver
+from service.receiving.ingest import Ingest
+from service.receiving.instance_file import quiet_pydicom
+from service.receiving.receiver import Receiver
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ def test_a_missing_configuration_file_is_named(monkeypatch: pytest.MonkeyPatch) 
         load(ReceiverSettings)
 
 
-@pytest.mark.parametrize("value", ["", "A" * 17, "BACK\\SLASH", "UMLÄUT"])
+@pytest.mark.parametrize("value", [" ", "A" * 17, "BACK\\SLASH", "UMLÄUT"])
 def test_a_wrong_ae_title_is_named_with_what_is_expected(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("METSERVE_RECEIVER_AE_TITLE", value)
     with pytest.raises(InvalidInput, match=r"METSERVE_RECEIVER_AE_TITLE.*1 to 16"):

@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 
 from core.settings import CONFIG_FILE_VARIABLE, ROLE_SETTINGS
-from service import api_destinations, api_health, api_jobs, api_results, api_studies
-from service.api import API_PREFIX
+from service.api.app import API_PREFIX
+from service.api.app import destinations as api_destinations
+from service.api.app import health as api_health
+from service.api.app import jobs as api_jobs
+from service.api.app import results as api_results
+from service.api.app import studies as api_studies
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(

@@ -12,9 +12,9 @@ from fastapi import FastAPI
 from core.broker import open_broker
 from core.database import DeliveryRow
 from core.settings import CommonSettings, Destination
-from service.api_parts import ApiParts
-from service.metrics import DatabaseCollector, open_registry
-from service.outbox import DeliveryState
+from service.api.metrics import DatabaseCollector, open_registry
+from service.api.parts import ApiParts
+from service.delivery.outbox import DeliveryState
 from tests.service.service_records import NOON, MovedClock, Records
 
 PACS = Destination(name="pacs", ae_title="PACS", host="pacs.example", port=104)

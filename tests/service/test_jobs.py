@@ -27,7 +27,7 @@ from core.study import SeriesRole
 from service.alerts import WEBHOOK_PAUSE_S, Alerts
 from service.jobs import Coordinator, replay, request_analysis
 from tests.mr_headers import SIEMENS_MPRAGE, STUDY_UID, ct_series, own_segmentation, series
-from tests.service.receiving import Site, open_site
+from tests.service.reception_site import Site, open_site
 
 QUIET_S, INCOMPLETE_QUIET_S, REQUEUE_AFTER_S = 20, 300, 60
 

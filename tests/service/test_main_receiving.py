@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from core.database import InstanceRow, JobRow, open_engine, open_sessions
 from tests.mr_headers import SIEMENS_MPRAGE, series
-from tests.service.receiving import write
+from tests.service.reception_site import write
 
 PROGRAM = """
 from core.settings import AssemblySettings, CommonSettings, ReceiverSettings, load

@@ -1,0 +1,1 @@
+"""REST: studies, jobs, results, health. No pixel work, no DICOM network."""

@@ -1,0 +1,55 @@
+"""The REST application: studies, jobs, results, health. No pixel work, no DICOM network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter, FastAPI
+from fastapi.params import Depends
+
+from core.provenance import RESEARCH_USE_NOTICE
+from service.api import destinations, health, jobs, results, studies
+from service.api.docs import install_docs
+from service.api.middleware import ResponseMiddleware
+from service.api.parts import ApiParts
+from service.api.problems import install_problem_handlers
+
+API_PREFIX = "/api/v1"
+
+
+def create_app(parts: ApiParts, *, root_path: str = "", guards: Sequence[Depends] = ()) -> FastAPI:
+    """Return the application.
+
+    Parameters
+    ----------
+    parts
+        Everything the routes work with.
+    root_path
+        Path prefix that a reverse proxy strips.
+    guards
+        Dependencies every route under /api/v1 runs first: the place of authentication. Health,
+        metrics and version stay open; they hold no patient data.
+    """
+    app = FastAPI(
+        title="metserve",
+        summary="Brain metastases on SRS planning MRI: studies, jobs, lesions, results.",
+        description=RESEARCH_USE_NOTICE,
+        version=parts.software_version,
+        root_path=root_path,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.parts = parts
+    app.include_router(_versioned(), prefix=API_PREFIX, dependencies=guards)
+    app.include_router(health.router)
+    install_docs(app)
+    install_problem_handlers(app)
+    app.add_middleware(ResponseMiddleware, registry=parts.registry)
+    return app
+
+
+def _versioned() -> APIRouter:
+    router = APIRouter()
+    for module in (studies, jobs, results, destinations):
+        router.include_router(module.router)
+    return router

@@ -1,0 +1,40 @@
+"""Destinations: where results are pushed to, and how that goes."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from sqlalchemy import func, select
+
+from core.database import DeliveryRow
+from core.settings import Destination
+from service.api.models import DestinationReply, DestinationsReply
+from service.api.parts import PartsOf
+from service.delivery.outbox import DeliveryState
+
+router = APIRouter(prefix="/destinations", tags=["destinations"])
+
+
+@router.get("", summary="Destinations, with the number of deliveries by state")
+def list_destinations(parts: PartsOf) -> DestinationsReply:
+    """List the configured destinations."""
+    with parts.read_sessions() as session:
+        rows = session.execute(
+            select(DeliveryRow.destination, DeliveryRow.state, func.count()).group_by(
+                DeliveryRow.destination, DeliveryRow.state
+            )
+        )
+        counts = {(destination, state): count for destination, state, count in rows}
+    return DestinationsReply(
+        destinations=tuple(_reply(destination, counts) for destination in parts.destinations)
+    )
+
+
+def _reply(destination: Destination, counts: dict[tuple[str, str], int]) -> DestinationReply:
+    return DestinationReply(
+        name=destination.name,
+        ae_title=destination.ae_title,
+        host=destination.host,
+        port=destination.port,
+        objects=destination.objects,
+        deliveries={state: counts.get((destination.name, state.value), 0) for state in DeliveryState},
+    )

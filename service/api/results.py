@@ -1,0 +1,169 @@
+"""Results: findings and lesions as JSON or CSV, the DICOM objects as files."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Header, Response
+from fastapi.responses import FileResponse
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core.database import JobRow
+from core.job import JobState, Outcome
+from core.lesion import FindingsReport
+from service.api.lesion_table import lesions_csv
+from service.api.models import FindingsReply, LesionsReply
+from service.api.parts import ApiParts, PartsOf
+from service.api.paths import JobId, StudyUid, find_job, find_study
+from service.api.problems import ApiError, problem_responses
+from service.api.replies import lesions_reply, report_of
+from service.delivery.results import check_unchanged, result_object
+
+CSV = "text/csv"
+DICOM = "application/dicom"
+
+router = APIRouter(tags=["results"])
+
+_NOT_FOUND = problem_responses(HTTPStatus.NOT_FOUND)
+_LESIONS = {**_NOT_FOUND, 200: {"content": {CSV: {"schema": {"type": "string"}}}}}
+_DICOM_FILE = {**_NOT_FOUND, 200: {"content": {DICOM: {"schema": {"type": "string", "format": "binary"}}}}}
+
+
+@router.get("/jobs/{job_id}/findings", summary="Everything a job found", responses=_NOT_FOUND)
+def get_findings(parts: PartsOf, job_id: JobId) -> FindingsReply:
+    """Show the findings as they were published."""
+    with parts.read_sessions() as session:
+        return FindingsReply(job_id=job_id, findings=_published(find_job(session, job_id)))
+
+
+@router.get(
+    "/jobs/{job_id}/lesions",
+    summary="The lesions, as JSON or (Accept: text/csv) as CSV",
+    response_model=LesionsReply,
+    responses=_LESIONS,
+)
+def get_lesions(
+    parts: PartsOf, job_id: JobId, accept: Annotated[str, Header()] = "*/*"
+) -> LesionsReply | Response:
+    """List the lesions of a job, largest first."""
+    with parts.read_sessions() as session:
+        return _lesions(find_job(session, job_id), as_csv=CSV in accept)
+
+
+@router.get(
+    "/jobs/{job_id}/lesions.csv",
+    summary="The lesions as CSV",
+    response_class=Response,
+    responses=_LESIONS,
+)
+def get_lesion_table(parts: PartsOf, job_id: JobId) -> Response:
+    """List the lesions of a job for a spreadsheet."""
+    with parts.read_sessions() as session:
+        job = find_job(session, job_id)
+        return _csv(job, _published(job))
+
+
+@router.get(
+    "/studies/{study_instance_uid}/lesions",
+    summary="The lesions of the study's newest published job",
+    response_model=LesionsReply,
+    responses=_LESIONS,
+)
+def get_study_lesions(
+    parts: PartsOf, study_instance_uid: StudyUid, accept: Annotated[str, Header()] = "*/*"
+) -> LesionsReply | Response:
+    """List the lesions the newest finished analysis found."""
+    with parts.read_sessions() as session:
+        return _lesions(_newest_published(session, study_instance_uid), as_csv=CSV in accept)
+
+
+@router.get(
+    "/jobs/{job_id}/seg",
+    summary="The DICOM segmentation",
+    response_class=FileResponse,
+    responses=_DICOM_FILE,
+)
+def get_segmentation(parts: PartsOf, job_id: JobId) -> FileResponse:
+    """Give the Segmentation object; a negative study has none."""
+    return _object_file(parts, job_id, "seg")
+
+
+@router.get(
+    "/jobs/{job_id}/sr",
+    summary="The DICOM structured report",
+    response_class=FileResponse,
+    responses=_DICOM_FILE,
+)
+def get_structured_report(parts: PartsOf, job_id: JobId) -> FileResponse:
+    """Give the Structured Report; a negative study has one too."""
+    return _object_file(parts, job_id, "sr")
+
+
+def _lesions(job: JobRow, *, as_csv: bool) -> LesionsReply | Response:
+    report = _published(job)
+    return _csv(job, report) if as_csv else lesions_reply(job, report)
+
+
+def _csv(job: JobRow, report: FindingsReport) -> Response:
+    return Response(
+        lesions_csv(report.lesions, report.study_instance_uid, job.id),
+        media_type=CSV,
+        headers={"Content-Disposition": f'attachment; filename="{job.id}-lesions.csv"'},
+    )
+
+
+def _object_file(parts: ApiParts, job_id: str, kind: Literal["seg", "sr"]) -> FileResponse:
+    with parts.read_sessions() as session:
+        job = find_job(session, job_id)
+        _published(job)
+        result = result_object(parts.store, job, kind)
+        if result is None:
+            raise ApiError(HTTPStatus.NOT_FOUND, _why_absent(job, kind))
+    check_unchanged(result)
+    return FileResponse(
+        result.path,
+        media_type=DICOM,
+        filename=f"{job_id}-{kind}.dcm",
+        headers={"ETag": f'"{result.sha256}"'},
+    )
+
+
+def _published(job: JobRow) -> FindingsReport:
+    """Return a job's findings, or end the request with a 404 that says why there are none."""
+    report = report_of(job)
+    if report is None:
+        raise ApiError(HTTPStatus.NOT_FOUND, _why_unpublished(job))
+    return report
+
+
+def _why_unpublished(job: JobRow) -> str:
+    if job.state == JobState.UNSUITABLE:
+        return f"job {job.id} has no results, the study is unsuitable ({job.reason}): {job.message}"
+    if job.state == JobState.PARKED:
+        return f"job {job.id} has no results, it failed ({job.reason}) and waits for a replay"
+    if job.state == JobState.SUPERSEDED:
+        return f"job {job.id} has no results, a newer revision of the study took its place"
+    return f"job {job.id} has no results yet, it is {job.state} ({job.progress:.0%} done)"
+
+
+def _why_absent(job: JobRow, kind: str) -> str:
+    if kind == "seg" and job.outcome == Outcome.NEGATIVE:
+        return f"job {job.id} found no lesion, so there is no segmentation; its report (sr) says so"
+    return f"job {job.id} published no {kind}"
+
+
+def _newest_published(session: Session, study_instance_uid: str) -> JobRow:
+    study = find_study(session, study_instance_uid)
+    job = session.scalars(
+        select(JobRow)
+        .where(JobRow.study_id == study.id, JobRow.state.in_([JobState.ENCODED, JobState.DELIVERED]))
+        .order_by(JobRow.revision.desc())
+        .limit(1)
+    ).one_or_none()
+    if job is None:
+        raise ApiError(
+            HTTPStatus.NOT_FOUND, f"study {study_instance_uid} has no finished analysis with results"
+        )
+    return job

@@ -1,0 +1,1 @@
+"""Results out: the outbox and the pushes to every destination."""

@@ -1,0 +1,213 @@
+"""Delivery: plans what goes where, pushes it when it is due, and tries again until it arrived.
+
+Every destination has a thread of its own: a slow or dead peer delays nobody else. The outbox holds
+all state, so that this process may end at any moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Event, Thread
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from core.clock import Clock
+from core.database import JobRow, Sessions
+from core.errors import Defect, Transient
+from core.logs import logger
+from core.settings import DeliverySettings, Destination
+from core.study_store import StudyStore
+from service.delivery import outbox
+from service.delivery.outbox import Claim
+from service.delivery.push import PushReport, Verdict, push
+from service.delivery.results import ResultObject, check_unchanged, result_object
+
+Jitter = Callable[[], float]
+"""Returns a number from 0 to 1, a new one each time."""
+
+JITTER_SHARE = 0.25
+"""Largest part of a pause that chance takes away, so that many senders do not knock at once."""
+
+MAX_DOUBLINGS = 30
+"""Keeps the power of two finite; any pause is longer than ``retry_longest_s`` long before."""
+
+PUSHES_A_ROUND = 20
+"""Deliveries one round takes for one destination before it looks at the stop signal again."""
+
+
+class Courier:
+    """Brings published results to the destinations.
+
+    Parameters
+    ----------
+    sessions, read_sessions
+        Transactions that write, and such that only read (a poll takes no write lock).
+    store
+        Where the published files are.
+    settings
+        Destinations, pauses and time limits.
+    clock
+        The present moment.
+    jitter
+        Spreads the retries.
+    """
+
+    def __init__(
+        self,
+        *,
+        sessions: Sessions,
+        read_sessions: Sessions,
+        store: StudyStore,
+        settings: DeliverySettings,
+        clock: Clock,
+        jitter: Jitter,
+    ) -> None:
+        self._sessions = sessions
+        self._read_sessions = read_sessions
+        self._store = store
+        self._settings = settings
+        self._clock = clock
+        self._jitter = jitter
+        self._names = [destination.name for destination in settings.destinations]
+
+    def plan(self) -> int:
+        """Give every encoded job its deliveries; return how many jobs that were.
+
+        Without destinations the job is DELIVERED at once: its results are served by REST alone.
+        """
+        with self._read_sessions() as session:
+            job_ids = outbox.unplanned_jobs(session, self._names)
+        for job_id in job_ids:
+            with self._sessions.begin() as session:
+                outbox.plan_job(session, job_id, self._names, self._clock())
+        return len(job_ids)
+
+    def give_up_unconfigured(self) -> None:
+        """Give up what waits for a destination that is no longer in the settings."""
+        with self._read_sessions() as session:
+            if not outbox.unconfigured_deliveries(session, self._names):
+                return
+        with self._sessions.begin() as session:
+            for row in outbox.unconfigured_deliveries(session, self._names):
+                outbox.give_up_unconfigured(row)
+                _report_given_up(row.job_id, row.destination, row.last_error)
+
+    def deliver_due(self) -> None:
+        """Push whatever is due, to all destinations at the same time, once."""
+        if not self._settings.destinations:
+            return
+        with ThreadPoolExecutor(len(self._settings.destinations)) as threads:
+            list(threads.map(self.deliver_to, self._settings.destinations))
+
+    def deliver_to(self, destination: Destination) -> None:
+        """Push what is due to one destination, until one push finds nobody there."""
+        with self._read_sessions() as session:
+            due = outbox.due_deliveries(session, destination.name, self._clock(), PUSHES_A_ROUND)
+        for delivery_id in due:
+            claim = self._claim(delivery_id)
+            if claim is not None and not self._deliver(claim, destination):
+                return
+
+    def run(self, stop: Event) -> None:
+        """Plan and deliver until told to stop; a push under way is finished."""
+        threads = [
+            Thread(target=self._run_destination, args=(destination, stop), name=f"deliver-{destination.name}")
+            for destination in self._settings.destinations
+        ]
+        for thread in threads:
+            thread.start()
+        self._repeat(self._keep_outbox, stop)
+        for thread in threads:
+            thread.join()
+
+    def _keep_outbox(self) -> None:
+        self.plan()
+        self.give_up_unconfigured()
+
+    def _run_destination(self, destination: Destination, stop: Event) -> None:
+        self._repeat(lambda: self.deliver_to(destination), stop)
+
+    def _repeat(self, step: Callable[[], object], stop: Event) -> None:
+        """Run a step again and again; the database may be away for a while."""
+        while not stop.is_set():
+            try:
+                step()
+            except SQLAlchemyError as error:
+                logger().error("delivery waits for the database", error=type(error).__name__)
+            stop.wait(self._settings.poll_interval_s)
+
+    def _claim(self, delivery_id: int) -> Claim | None:
+        """Take a delivery for as long as the push can take at worst."""
+        now = self._clock()
+        held_s = max(self._settings.retry_first_s, 4 * self._settings.timeout_s)
+        with self._sessions.begin() as session:
+            return outbox.claim(session, delivery_id, now=now, held_until=now + timedelta(seconds=held_s))
+
+    def _deliver(self, claim: Claim, destination: Destination) -> bool:
+        """Make one attempt and record it; return False when the peer cannot be reached."""
+        try:
+            results = self._load(claim, destination)
+            report = self._push(results, destination)
+        except Defect as error:
+            report = PushReport(Verdict.REFUSED, f"Defect: {error}")
+        except Transient as error:
+            report = PushReport(Verdict.RETRY, str(error))
+        self._record(claim, report)
+        return report.reachable
+
+    def _load(self, claim: Claim, destination: Destination) -> list[ResultObject]:
+        """Return the objects the destination gets; a negative study has no SEG to send."""
+        with self._read_sessions() as session:
+            job = session.get_one(JobRow, claim.job_id)
+            found = [result_object(self._store, job, kind) for kind in destination.objects]
+        results = [result for result in found if result is not None]
+        for result in results:
+            check_unchanged(result)
+        return results
+
+    def _push(self, results: list[ResultObject], destination: Destination) -> PushReport:
+        if not results:
+            return PushReport(Verdict.STORED, "")
+        return push(
+            results, destination, ae_title=self._settings.ae_title, timeout_s=self._settings.timeout_s
+        )
+
+    def _record(self, claim: Claim, report: PushReport) -> None:
+        if report.verdict is Verdict.STORED:
+            with self._sessions.begin() as session:
+                outbox.record_delivered(session, claim, self._clock())
+            logger().info("delivered", job_id=claim.job_id, destination=claim.destination)
+        elif report.verdict is Verdict.RETRY and not self._expired(claim):
+            self._postpone(claim, report)
+        else:
+            with self._sessions.begin() as session:
+                outbox.record_given_up(session, claim, report.message)
+            _report_given_up(claim.job_id, claim.destination, report.message)
+
+    def _postpone(self, claim: Claim, report: PushReport) -> None:
+        next_try_at = self._clock() + timedelta(seconds=self.pause_s(claim.attempt))
+        with self._sessions.begin() as session:
+            outbox.record_postponed(session, claim, report.message, next_try_at)
+            if not report.reachable:
+                outbox.hold_back(session, claim.destination, next_try_at)
+        logger().warning(
+            "delivery postponed",
+            job_id=claim.job_id,
+            destination=claim.destination,
+            attempt=claim.attempt,
+            error=report.message,
+        )
+
+    def pause_s(self, attempt: int) -> float:
+        """Return the pause after a failed attempt (1 for the first), in seconds."""
+        doubled = self._settings.retry_first_s * 2.0 ** min(attempt - 1, MAX_DOUBLINGS)
+        return min(doubled, self._settings.retry_longest_s) * (1 - JITTER_SHARE * self._jitter())
+
+    def _expired(self, claim: Claim) -> bool:
+        return self._clock() - claim.created_at >= timedelta(seconds=self._settings.retry_for_s)
+
+
+def _report_given_up(job_id: str, destination: str, error: str) -> None:
+    logger().error("delivery given up", job_id=job_id, destination=destination, error=error)

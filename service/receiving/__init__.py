@@ -1,0 +1,1 @@
+"""DICOM in: Storage SCP, and the contract under which an instance counts as received."""

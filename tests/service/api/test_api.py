@@ -1,0 +1,86 @@
+"""What every reply of the application has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fastapi import Depends, HTTPException
+
+from core.database import Base
+from core.provenance import RESEARCH_USE_NOTICE
+from service.api.app import create_app
+from service.api.parts import ApiParts
+from tests.service.api_client import ApiClient, api_parts
+from tests.service.service_records import PATIENT_NAME, STUDY_UID, Records
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Records:
+    return Records(tmp_path)
+
+
+@pytest.fixture
+def client(records: Records, tmp_path: Path) -> ApiClient:
+    return ApiClient(create_app(api_parts(records, tmp_path)))
+
+
+@pytest.fixture
+def parts(records: Records, tmp_path: Path) -> ApiParts:
+    return api_parts(records, tmp_path)
+
+
+def test_every_reply_carries_the_research_use_notice_and_is_not_kept(
+    records: Records, client: ApiClient
+) -> None:
+    records.add_job()
+    for path in ("/api/v1/studies", "/api/v1/jobs/job-1/seg", "/api/v1/nowhere", "/version"):
+        headers = client.get(path).headers
+        assert headers["research-use-notice"] == RESEARCH_USE_NOTICE
+        assert headers["cache-control"] == "no-store"
+
+
+def test_a_guard_stands_before_every_patient_route_and_no_other(records: Records, parts: ApiParts) -> None:
+    def refuse() -> None:
+        raise HTTPException(401, "who are you?")
+
+    client = ApiClient(create_app(parts, guards=[Depends(refuse)]))
+    paths = client.get("/openapi.json").json()["paths"]
+    example = {"study_instance_uid": STUDY_UID, "job_id": "job-1", "destination": "pacs"}
+    for path, methods in paths.items():
+        for method in methods:
+            ask = client.get if method == "get" else client.post
+            status = ask(path.format(**example)).status_code
+            assert (status == 401) == path.startswith("/api/v1/"), path
+
+
+def test_an_unknown_path_is_a_problem_too(client: ApiClient) -> None:
+    reply = client.get("/api/v1/nowhere")
+    assert reply.status_code == 404
+    assert reply.headers["content-type"] == "application/problem+json"
+
+
+def test_a_lost_database_is_unavailable_and_not_a_traceback(records: Records, client: ApiClient) -> None:
+    Base.metadata.drop_all(records.engine)
+    reply = client.get("/api/v1/studies")
+    assert reply.status_code == 503
+    assert reply.headers["retry-after"] == "5"
+    assert "study" not in reply.text
+
+
+def test_an_unexpected_error_is_a_problem_and_its_text_stays_inside(
+    parts: ApiParts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise RuntimeError(f"cannot handle {PATIENT_NAME}")
+
+    app = create_app(parts)
+    app.add_api_route("/fail", fail)
+    reply = ApiClient(app).get("/fail")
+    assert reply.status_code == 500
+    assert reply.headers["content-type"] == "application/problem+json"
+    assert reply.headers["research-use-notice"] == RESEARCH_USE_NOTICE
+    captured = capsys.readouterr()
+    logged = captured.out + captured.err
+    assert "RuntimeError" in logged
+    assert PATIENT_NAME not in reply.text + logged
