@@ -39,7 +39,7 @@ bench: setup  ## Stage times and memory of the analysis, and accuracy and time o
 	$(BIN)/python benchmarks/analysis.py
 	$(BIN)/python benchmarks/registration.py
 
-lock:  ## Pin the requirements anew (needs uv)
+lock: setup  ## Pin the requirements anew (needs uv)
 	scripts/lock.sh
 
 clean:  ## Remove what the commands above made
