@@ -41,6 +41,7 @@ bench: setup  ## Stage times and memory of the analysis, and accuracy and time o
 
 lock: setup  ## Pin the requirements anew (needs uv)
 	scripts/lock.sh
+	$(BIN)/python scripts/licences.py
 
 clean:  ## Remove what the commands above made
 	rm -rf $(VENV) demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
