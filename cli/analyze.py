@@ -21,7 +21,6 @@ from core.provenance import RESEARCH_USE_NOTICE, Provenance
 from core.settings import CommonSettings, WorkerSettings
 from core.study import SelectedSeries, Selection, SeriesRole, SeriesVerdict
 from service.selection.assembly import Refusal, select_series
-from worker.encoding import EncodingSources, encode
 from worker.loaded_models import LoadedModels
 from worker.main import model_folders, open_models
 from worker.model_set import verify_model_set
@@ -54,11 +53,8 @@ def analyze_folder(
     )
     clock = _StageClock()
     analysis = _analyze(images, models, provenance, selection, console, clock)
-    clock.enter("encode")
-    sources = EncodingSources(images.t1_post, images.t1, analysis.prepared.source_slices)
-    encoded = encode(analysis.findings, analysis.report, sources, provenance)
     out.mkdir(parents=True, exist_ok=True)
-    files = write_results(out, out, analysis.report, encoded)
+    files = write_results(out, out, analysis.report, analysis.encoded)
     clock.enter("")
     _print_report(analysis.report, clock.seconds, console)
     console.print("written: " + ", ".join(str(out / file.path) for file in files.values()))
@@ -108,7 +104,13 @@ def _analyze(
             progress.update(bar, description=stage, completed=fraction)
 
         analysis = analyze(
-            images, models.ensemble, models.brain, provenance, on_progress, flags=selection.flags
+            images,
+            models.ensemble,
+            models.brain,
+            provenance,
+            on_progress,
+            flags=selection.flags,
+            threads=models.threads,
         )
         progress.update(bar, description="done", completed=1.0)
     return analysis

@@ -10,6 +10,7 @@ from core.lesion import FindingsReport
 from core.provenance import Provenance
 from core.study import QualityFlag
 from worker.brain import BrainExtraction
+from worker.encoding import EncodedResults, EncodingSources, encode
 from worker.ensemble import Ensemble, LesionProbability
 from worker.lesions import Findings, find_lesions
 from worker.model_set import FULL_PROFILE
@@ -22,11 +23,22 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """What encoding needs: the lesions, the report, and the volumes they were found in."""
+    """What was found, and the DICOM objects that say so.
+
+    Parameters
+    ----------
+    prepared
+        The volumes the lesions were found in.
+    findings, report
+        The lesions as voxels, and as words and numbers.
+    encoded
+        SEG and SR, read back and checked.
+    """
 
     prepared: PreparedVolumes
     findings: Findings
     report: FindingsReport
+    encoded: EncodedResults
 
 
 def analyze(
@@ -39,7 +51,7 @@ def analyze(
     flags: tuple[QualityFlag, ...] = (),
     threads: int = 2,
 ) -> Analysis:
-    """Study in, findings out.
+    """Study in, findings and DICOM objects out.
 
     Parameters
     ----------
@@ -60,6 +72,8 @@ def analyze(
     ------
     UnsuitableStudy
         The study cannot be analysed.
+    Defect
+        An object read back does not say what was found.
     """
     on_progress("prepare", 0.0)
     prepared = prepare(images, brain, ensemble.input_spec, threads)
@@ -69,7 +83,9 @@ def analyze(
     findings = find(probability, prepared, ensemble, provenance)
     series_instance_uid = str(images.t1_post[0].SeriesInstanceUID)
     report = build_report(findings, prepared, ensemble, provenance, series_instance_uid, flags)
-    return Analysis(prepared, findings, report)
+    on_progress("encode", 0.0)
+    encoded = encode_findings(images, prepared, findings, report, provenance)
+    return Analysis(prepared, findings, report, encoded)
 
 
 def find(
@@ -80,6 +96,18 @@ def find(
     return find_lesions(
         probability, prepared.source_grid, operating_point, partial(identify_lesion, provenance)
     )
+
+
+def encode_findings(
+    images: SourceImages,
+    prepared: PreparedVolumes,
+    findings: Findings,
+    report: FindingsReport,
+    provenance: Provenance,
+) -> EncodedResults:
+    """Write SEG and SR against the images they refer to, whose pixels are not needed."""
+    sources = EncodingSources(images.t1_post, images.t1, prepared.source_slices)
+    return encode(findings, report, sources, provenance)
 
 
 def identify_lesion(provenance: Provenance, number: int) -> tuple[str, str]:

@@ -18,10 +18,10 @@ from core.lesion import FindingsReport
 from core.provenance import Provenance
 from core.study_store import atomic_file
 from worker.artefacts import load_prepared, load_probability, save_prepared, save_probability
-from worker.encoding import EncodedResults, EncodingSources, encode, to_bytes
+from worker.encoding import EncodedResults, to_bytes
 from worker.ensemble import Ensemble, LesionProbability
 from worker.loaded_models import LoadedModels
-from worker.pipeline import build_report, find
+from worker.pipeline import build_report, encode_findings, find
 from worker.preprocessing import PreparedVolumes, prepare
 from worker.stage_context import ReportProgress, StageContext, StageFunction, StageResult
 
@@ -92,8 +92,7 @@ class Stages:
         report = build_report(
             findings, prepared, ensemble, provenance, _series_uid(images.t1_post), context.selection.flags
         )
-        sources = EncodingSources(images.t1_post, images.t1, prepared.source_slices)
-        return report, encode(findings, report, sources, provenance)
+        return report, encode_findings(images, prepared, findings, report, provenance)
 
     def _shadow_report(
         self, context: StageContext, prepared: PreparedVolumes, probability: LesionProbability

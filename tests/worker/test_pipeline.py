@@ -53,7 +53,7 @@ def test_lesions_are_named_after_their_number_and_the_analysis(analysed_study):
 
 def test_progress_names_the_stages_in_order_and_reaches_the_end(analysed_study):
     stages = list(dict.fromkeys(stage for stage, _ in analysed_study.progress))
-    assert stages == ["prepare", "infer", "find"]
+    assert stages == ["prepare", "infer", "find", "encode"]
     shares = [share for stage, share in analysed_study.progress if stage == "infer"]
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
