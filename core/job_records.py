@@ -6,7 +6,7 @@ or fails it. A worker that lost its lease finds out at its next write and writes
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,6 +23,7 @@ from core.job import (
     RUNNING_STAGE,
     STAGES,
     TRANSITIONS,
+    UNFINISHED_WORK,
     JobState,
     Outcome,
     Stage,
@@ -229,6 +230,14 @@ def supersede_unfinished(session: Session, study_id: int, now: datetime) -> None
         _release(job)
         _move(job, JobState.SUPERSEDED, now)
         job.finished_at = now
+
+
+def ended_jobs(session: Session, job_ids: Collection[str], before: datetime) -> list[str]:
+    """Return those jobs no worker has anything to do for any more since a moment."""
+    statement = select(JobRow.id).where(
+        JobRow.id.in_(job_ids), JobRow.state.not_in(UNFINISHED_WORK), JobRow.updated_at < before
+    )
+    return list(session.scalars(statement))
 
 
 def _claimable(job: JobRow, stage: Stage, now: datetime) -> bool:

@@ -34,6 +34,7 @@ def _check_ae_title(value: str) -> str:
 
 AETitle = Annotated[str, AfterValidator(_check_ae_title)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+OptionalPort = Annotated[int, Field(ge=0, le=65535)]
 
 
 class _TableSource(TomlConfigSettingsSource):
@@ -137,6 +138,8 @@ class ReceiverSettings(RoleSettings):
     """Accept and keep objects that are not MR (never analysed), so that a router's job does not fail."""
     minimum_free_bytes: int = Field(default=2 * 1024**3, ge=0)
     """Below this much free disk a C-STORE is refused with 0xA700 (out of resources)."""
+    metrics_port: OptionalPort = 0
+    """TCP port, on ``host``, where Prometheus finds this process' own counters; 0: none."""
 
 
 class AssemblySettings(RoleSettings):

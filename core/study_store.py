@@ -108,6 +108,10 @@ class StudyStore:
         """Return the folder of one attempt's results; they count once the database names them."""
         return self._folder("results", job_id, str(fence))
 
+    def jobs_with_work(self) -> list[str]:
+        """Return the ids of the jobs that have artefacts."""
+        return sorted(path.name for path in (self.root / "work").iterdir())
+
     def discard_work(self, job_id: str) -> None:
         """Remove a job's artefacts once it is finished."""
         shutil.rmtree(self.root / "work" / job_id, ignore_errors=True)

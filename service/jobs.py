@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from celery import Celery
 from prometheus_client import Counter
@@ -24,11 +24,16 @@ from core.job_records import SELECTION
 from core.logs import logger, pseudonym
 from core.settings import AssemblySettings
 from core.study import AnalysisMode, Selection, Study
+from core.study_store import StudyStore
 from service.alerts import Alerts
 from service.selection.assembly import Refusal, is_due, select_series
 
 JOBS_CREATED = Counter("metserve_jobs_created", "Jobs, by the mode of analysis or 'unsuitable'.", ["mode"])
 COORDINATOR_ERRORS = Counter("metserve_coordinator_errors", "Coordinator steps that failed.", ["step"])
+
+
+WORK_KEPT_S = 3600.0
+"""Artefacts of an ended job stay so long: a worker that lost it may still write to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,8 @@ class Coordinator:
     ----------
     broker
         Celery app whose workers compute.
+    store
+        Where ended jobs' artefacts are cleared away.
     new_job_id
         Returns a new job's id.
     """
@@ -69,6 +76,7 @@ class Coordinator:
         sessions: Sessions,
         read_sessions: Sessions,
         broker: Celery,
+        store: StudyStore,
         settings: AssemblySettings,
         clock: Clock,
         *,
@@ -78,6 +86,7 @@ class Coordinator:
         self._sessions = sessions
         self._read_sessions = read_sessions
         self._broker = broker
+        self._store = store
         self._settings = settings
         self._clock = clock
         self._new_job_id = new_job_id
@@ -87,7 +96,7 @@ class Coordinator:
     def run(self, stop: threading.Event) -> None:
         """Do every step again and again until told to stop; a step that fails does not end the loop."""
         while not stop.is_set():
-            for step in (self.assemble_due, self.requeue, self.raise_alerts):
+            for step in (self.assemble_due, self.requeue, self.raise_alerts, self.discard_work):
                 self._attempt(step)
             stop.wait(self._settings.poll_interval_s)
 
@@ -118,6 +127,16 @@ class Coordinator:
     def raise_alerts(self) -> None:
         """Tell about parked jobs and given-up deliveries."""
         self._alerts.raise_due()
+
+    def discard_work(self) -> None:
+        """Remove what superseded jobs, and workers that were killed, left behind."""
+        job_ids = self._store.jobs_with_work()
+        if not job_ids:
+            return
+        before = self._clock() - timedelta(seconds=WORK_KEPT_S)
+        with self._read_sessions() as session:
+            for job_id in job_records.ended_jobs(session, job_ids, before):
+                self._store.discard_work(job_id)
 
     def _attempt(self, step: Callable[[], None]) -> None:
         try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from uuid import uuid4
@@ -12,7 +14,7 @@ from uuid import uuid4
 import httpx
 import uvicorn
 from celery import Celery
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, start_http_server
 from sqlalchemy import Engine
 
 from core import schema
@@ -82,7 +84,7 @@ def run_receiver(
     ingest = Ingest(parts.store, parts.sessions, utc_now, keep_other_storage_classes=keep_others)
     recover(parts.store, ingest)
     receiver = Receiver(receiver_settings, ingest, parts.store)
-    with httpx.Client(timeout=WEBHOOK_TIMEOUT_S) as http:
+    with httpx.Client(timeout=WEBHOOK_TIMEOUT_S) as http, served_metrics(receiver_settings):
         coordinator = open_coordinator(parts, assembly_settings, common, http)
         worker = threading.Thread(target=coordinator.run, args=(stop,), name="coordinator")
         receiver.start()
@@ -90,6 +92,31 @@ def run_receiver(
         stop.wait()
         receiver.stop()
         worker.join()
+
+
+@contextmanager
+def served_metrics(settings: ReceiverSettings) -> Iterator[None]:
+    """Serve this process' counters to Prometheus, if the settings name a port for it.
+
+    Raises
+    ------
+    Transient
+        The port is taken.
+    """
+    if settings.metrics_port == 0:
+        yield
+        return
+    try:
+        server, thread = start_http_server(settings.metrics_port, settings.host, REGISTRY)
+    except OSError as error:
+        where = f"{settings.host}:{settings.metrics_port}"
+        raise Transient(f"metrics cannot be served at {where}: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 def recover(store: StudyStore, ingest: Ingest) -> None:
@@ -108,6 +135,7 @@ def open_coordinator(
         parts.sessions,
         parts.read_sessions,
         parts.broker,
+        parts.store,
         settings,
         utc_now,
         new_job_id=lambda: uuid4().hex,

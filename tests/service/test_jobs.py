@@ -25,7 +25,7 @@ from core.job_records import SELECTION
 from core.settings import AssemblySettings, CommonSettings
 from core.study import SeriesRole
 from service.alerts import WEBHOOK_PAUSE_S, Alerts
-from service.jobs import Coordinator, replay, request_analysis
+from service.jobs import WORK_KEPT_S, Coordinator, request_analysis
 from tests.mr_headers import SIEMENS_MPRAGE, STUDY_UID, ct_series, own_segmentation, series
 from tests.service.reception_site import Site, open_site
 
@@ -79,6 +79,7 @@ def open_desk(folder: Path, webhook_url: str = "", broker: Celery | None = None)
             site.sessions,
             site.read_sessions,
             broker or open_broker(CommonSettings(data_dir=folder)),
+            site.store,
             AssemblySettings(
                 quiet_period_s=QUIET_S,
                 incomplete_quiet_period_s=INCOMPLETE_QUIET_S,
@@ -249,17 +250,23 @@ def test_a_broker_that_is_down_delays_the_ring_and_nothing_else(tmp_path: Path) 
     assert desk.rings() == [("metserve.prepare", "job-1")]
 
 
-def test_only_a_parked_job_can_be_replayed(desk: Desk) -> None:
-    desk.site.receive(*both_roles())
+def test_the_work_of_a_superseded_job_is_removed_once_no_worker_can_still_write_it(desk: Desk) -> None:
+    desk.site.receive(*post())
+    desk.after(INCOMPLETE_QUIET_S)
+    desk.site.receive(*series(1, "t1", SIEMENS_MPRAGE, slices=20))
     desk.after(QUIET_S)
-    with desk.site.sessions.begin() as session, pytest.raises(InvalidInput, match="job-1 is queued"):
-        replay(session, "job-1", desk.site.clock.now)
-    with desk.site.sessions.begin() as session, pytest.raises(InvalidInput, match="no job"):
-        replay(session, "job-9", desk.site.clock.now)
-    park(desk)
-    with desk.site.sessions.begin() as session:
-        replay(session, "job-1", desk.site.clock.now)
-    assert (desk.job().state, desk.job().alerted_at) == (JobState.QUEUED, None)
+    old, new = (desk.site.store.work_folder(job.id, 1) for job in desk.jobs())
+    desk.coordinator.discard_work()
+    assert old.exists()
+    desk.after(WORK_KEPT_S + 1).coordinator.discard_work()
+    assert not old.parent.exists()
+    assert new.exists()
+
+
+def test_work_of_a_job_the_database_does_not_know_is_left_alone(desk: Desk) -> None:
+    folder = desk.site.store.work_folder("of-another-database", 1)
+    desk.after(WORK_KEPT_S + 1).coordinator.discard_work()
+    assert folder.exists()
 
 
 def park(desk: Desk) -> None:

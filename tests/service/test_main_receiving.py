@@ -3,17 +3,22 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+import httpx
 import pytest
 from sqlalchemy import select
 
 from core.database import InstanceRow, JobRow, open_engine, open_sessions
+from core.errors import Transient
+from core.settings import ReceiverSettings
+from service.main import served_metrics
 from tests.mr_headers import SIEMENS_MPRAGE, series
 from tests.service.reception_site import write
+from tests.service.storage_peers import free_port
 
 PROGRAM = """
 from core.settings import AssemblySettings, CommonSettings, ReceiverSettings, load
@@ -24,13 +29,12 @@ run_receiver(load(CommonSettings), load(ReceiverSettings), load(AssemblySettings
 
 @pytest.mark.skipif(shutil.which("dcmsend") is None, reason="dcmtk is not installed")
 def test_a_receiver_takes_a_study_makes_a_job_and_stops_on_sigterm(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port, metrics_port = str(free_port()), str(free_port())
     environment = {
         **os.environ,
         "METSERVE_DATA_DIR": str(tmp_path / "data"),
         "METSERVE_RECEIVER_PORT": port,
+        "METSERVE_RECEIVER_METRICS_PORT": metrics_port,
         "METSERVE_RECEIVER_MINIMUM_FREE_BYTES": "0",
         "METSERVE_ASSEMBLY_QUIET_PERIOD_S": "0",
         "METSERVE_ASSEMBLY_INCOMPLETE_QUIET_PERIOD_S": "3600",
@@ -49,11 +53,31 @@ def test_a_receiver_takes_a_study_makes_a_job_and_stops_on_sigterm(tmp_path: Pat
     log = [next(line for line in receiver.stderr if "receiver listens" in line)]
     subprocess.run(["dcmsend", "-aec", "METSERVE", "127.0.0.1", port, *files], env=environment, check=True)
     log.append(next(line for line in receiver.stderr if "study assembled" in line))
+    metrics = httpx.get(f"http://127.0.0.1:{metrics_port}/metrics").text
     receiver.send_signal(signal.SIGTERM)
     log.append(receiver.communicate(timeout=30)[1])
     assert receiver.returncode == 0
     with open_sessions(open_engine(f"sqlite:///{tmp_path / 'data' / 'metserve.db'}"))() as session:
         assert len(session.scalars(select(InstanceRow)).all()) == 40
         assert session.scalars(select(JobRow)).first() is not None
+    assert 'metserve_c_store_responses_total{status="0x0000"} 40.0' in metrics
+    assert 'metserve_jobs_created_total{mode="full"} 1.0' in metrics
     assert "CANARY" not in "".join(log).upper()
     assert datasets[0].StudyInstanceUID not in "".join(log)
+
+
+def test_without_a_metrics_port_nothing_is_served() -> None:
+    threads = threading.active_count()
+    with served_metrics(ReceiverSettings(metrics_port=0)):
+        assert threading.active_count() == threads
+
+
+def test_metrics_end_with_the_receiver_and_a_taken_port_is_named() -> None:
+    settings = ReceiverSettings(metrics_port=free_port())
+    url = f"http://127.0.0.1:{settings.metrics_port}/metrics"
+    with served_metrics(settings):
+        assert "metserve_receptions" in httpx.get(url).text
+        with pytest.raises(Transient, match=f"127.0.0.1:{settings.metrics_port}"), served_metrics(settings):
+            pass
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(url)
