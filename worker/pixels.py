@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.pixels.utils import pixel_array
+from pydicom.uid import (
+    UID,
+    JPEG2000Lossless,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
 
 from core.errors import UnsuitableReason, UnsuitableStudy
 from core.headers import frame_groups
@@ -21,6 +30,21 @@ MIN_BYTES_PER_VOXEL = 4
 
 STORED_BITS_ALLOCATED = frozenset({8, 16, 32})
 """Bits Allocated of integer pixels a decoder is asked for (PS3.5 8.1.1)."""
+
+DECODERS: Mapping[UID, str] = MappingProxyType(
+    {
+        JPEGLossless: "gdcm",
+        JPEGLosslessSV1: "gdcm",
+        JPEGLSLossless: "pyjpegls",
+        JPEG2000Lossless: "pylibjpeg",
+        RLELossless: "pydicom",
+    }
+)
+"""pydicom's plugin for each compressed transfer syntax the service accepts.
+
+Without a name pydicom takes the first plugin that happens to be installed, and the next when that
+one fails: which code made the voxels would depend on the machine.
+"""
 
 DECODER_ERRORS = (AttributeError, EOFError, LookupError, RuntimeError, TypeError, ValueError, struct.error)
 """What pydicom and its plugins raise on damaged or unsupported pixels."""
@@ -95,7 +119,8 @@ def _decode(dataset: Dataset) -> NDArray[np.integer]:
     expected = int(np.prod(_frame_shape(dataset)))
     try:
         _check_native_length(dataset, expected)
-        stored = pixel_array(dataset, raw=True)
+        plugin = DECODERS.get(dataset.file_meta.TransferSyntaxUID, "")
+        stored = pixel_array(dataset, raw=True, decoding_plugin=plugin)
     except DECODER_ERRORS as error:
         uid = dataset.get("SOPInstanceUID", "without UID")
         raise _unreadable(f"the pixels of instance {uid} cannot be decoded: {error}") from error

@@ -8,9 +8,11 @@ import gdcm
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
+from pydicom.pixels import get_decoder
 from pydicom.uid import (
     UID,
     JPEG2000Lossless,
+    JPEGLossless,
     JPEGLosslessSV1,
     JPEGLSLossless,
     RLELossless,
@@ -29,6 +31,7 @@ from tests.synthetic import (
     make_references,
     make_series,
 )
+from worker.pixels import DECODERS
 from worker.volumes import Volume, load_volume
 
 OBLIQUE = (0.96, 0.28, 0.0, -0.168, 0.576, 0.8)
@@ -129,6 +132,33 @@ def test_losslessly_compressed_pixels_come_back_unchanged(syntax, tmp_path):
     else:
         datasets = [compressed_by_gdcm(d, syntax, tmp_path) for d in make_series(volume)]
     np.testing.assert_array_equal(load_volume(datasets).voxels_kji, volume.voxels_kji)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "plugin"),
+    [
+        (JPEGLossless, "gdcm"),
+        (JPEGLosslessSV1, "gdcm"),
+        (JPEGLSLossless, "pyjpegls"),
+        (JPEG2000Lossless, "pylibjpeg"),
+        (RLELossless, "pydicom"),
+    ],
+)
+def test_each_compressed_syntax_has_one_decoder_and_it_is_installed(syntax, plugin):
+    assert DECODERS[syntax] == plugin
+    assert plugin in get_decoder(syntax).available_plugins
+
+
+def test_pixels_are_decoded_by_the_named_decoder_alone(tmp_path, monkeypatch):
+    volume = small_volume(rows=64, columns=48)
+    datasets = [compressed_by_gdcm(d, JPEG2000Lossless, tmp_path) for d in make_series(volume)]
+    monkeypatch.setitem(get_decoder(JPEG2000Lossless)._available, "pylibjpeg", fails_to_decode)
+    with pytest.raises(UnsuitableStudy, match="the named decoder was asked"):
+        load_volume(datasets)
+
+
+def fails_to_decode(*_: object) -> bytearray:
+    raise RuntimeError("the named decoder was asked")
 
 
 def test_a_missing_slice_is_a_gap():
