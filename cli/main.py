@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -16,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from cli.supervisor import GRACE_S, ROLES, supervise
 from core import settings
 from core.errors import InvalidInput, MetserveError, UnsuitableStudy
 from core.logs import configure_logs, logger
@@ -87,8 +89,6 @@ def main(
 @explained()
 def up() -> None:
     """Run everything in one go: receiver, REST, worker and delivery, embedded unless set otherwise."""
-    from cli.supervisor import ROLES, supervise
-
     common = load(CommonSettings)
     configure_logs(common, "up")
     for role in settings.ROLE_SETTINGS:
@@ -246,6 +246,8 @@ def _end_with_supervisor() -> None:
         while os.read(0, 1):
             pass
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(GRACE_S)
+        os.killpg(0, signal.SIGKILL)  # the supervisor made us the leader of a group of our own
 
     threading.Thread(target=wait, name="supervisor-watch", daemon=True).start()
 

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
 from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage
 
-from tests.system.peers import Server, free_port, listens, wait_until
+from tests.system.peers import REPOSITORY, Orthanc, Server, free_port, running, storescu, wait_until
 
-ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 60.0
-STABLE_AGE_S = 1
 QUIET_S = 5.0
 """Longer than a series takes to become stable and be routed."""
 
@@ -29,61 +23,34 @@ pytestmark = pytest.mark.system
 
 
 @dataclass(frozen=True)
-class TestPacs:
-    """Orthanc with the shipped files, and a folder in which what it routes arrives."""
+class Routing:
+    """The test PACS, and a folder in which what it routes arrives."""
 
-    __test__ = False
-
-    dicom_port: int
+    pacs: Orthanc
     routed: Path
-    http: httpx.Client
 
     def send(self, folder: Path, calling_ae_title: str) -> None:
-        command = ["storescu", "-aet", calling_ae_title, "-aec", "TESTPACS", "+sd"]
-        subprocess.run(
-            [*command, "127.0.0.1", str(self.dicom_port), str(folder)], check=True, timeout=LIMIT_S
-        )
+        storescu([folder], self.pacs.dicom_port, called=self.pacs.AE_TITLE, calling=calling_ae_title)
 
     def routed_series(self) -> set[str]:
         files = [path for path in self.routed.iterdir() if path.is_file()]
         return {str(dcmread(path).SeriesInstanceUID) for path in files}
 
     def stable_series(self) -> int:
-        return sum(series["IsStable"] for series in self.http.get("/series?expand").json())
+        return sum(series["IsStable"] for series in self.pacs.http.get("/series?expand").json())
 
 
 @pytest.fixture
-def pacs(tmp_path: Path) -> Iterator[TestPacs]:
-    folder, routed = tmp_path / "pacs", tmp_path / "routed"
-    shutil.copytree(ROOT / "deploy" / "test-pacs", folder)
-    (folder / "db").mkdir()
+def routing(tmp_path: Path) -> Iterator[Routing]:
+    routed = tmp_path / "routed"
     routed.mkdir()
-    dicom_port, http_port, metserve_port = free_port(), free_port(), free_port()
-    text = (folder / "orthanc.json").read_text(encoding="utf-8")
-    for shipped, ours in (
-        ('"DicomPort": 4242', f'"DicomPort": {dicom_port}'),
-        ('"HttpPort": 8042', f'"HttpPort": {http_port}'),
-        ('"Port": 11112', f'"Port": {metserve_port}'),
-        ('"StableAge": 5', f'"StableAge": {STABLE_AGE_S}'),
-    ):
-        assert text.count(shipped) == 1
-        text = text.replace(shipped, ours)
-    (folder / "orthanc.json").write_text(text, encoding="utf-8")
-    env = {**os.environ, "TEST_PACS_FOLDER": str(folder / "db")}
+    metserve_port = free_port()
+    pacs = Orthanc(tmp_path / "pacs", metserve_port)
     scp = Server(
         ["storescp", "-aet", "METSERVE", "-od", str(routed), str(metserve_port)], tmp_path / "scp.log"
     )
-    orthanc = Server(["Orthanc", "orthanc.json"], tmp_path / "orthanc.log", env, folder)
-    with httpx.Client(base_url=f"http://127.0.0.1:{http_port}", auth=("test", "test"), timeout=10) as http:
-        try:
-            scp.start()
-            orthanc.start()
-            wait_until(lambda: http.get("/system").is_success, LIMIT_S, "Orthanc answers")
-            wait_until(lambda: listens(dicom_port), LIMIT_S, "Orthanc listens")
-            yield TestPacs(dicom_port, routed, http)
-        finally:
-            orthanc.stop()
-            scp.stop()
+    with running(scp, pacs):
+        yield Routing(pacs, routed)
 
 
 def write_series(folder: Path, series_uid: str, sop_class_uid: str, modality: str) -> Path:
@@ -102,19 +69,21 @@ def write_series(folder: Path, series_uid: str, sop_class_uid: str, modality: st
     return folder
 
 
-def test_mr_is_routed_and_what_is_not_mr_or_came_from_metserve_is_not(pacs: TestPacs, tmp_path: Path) -> None:
-    pacs.send(write_series(tmp_path / "mr", "2.25.11", MRImageStorage, "MR"), "SCANNER")
-    pacs.send(write_series(tmp_path / "ct", "2.25.12", CTImageStorage, "CT"), "SCANNER")
-    pacs.send(write_series(tmp_path / "back", "2.25.13", MRImageStorage, "MR"), "METSERVE")
+def test_mr_is_routed_and_what_is_not_mr_or_came_from_metserve_is_not(
+    routing: Routing, tmp_path: Path
+) -> None:
+    routing.send(write_series(tmp_path / "mr", "2.25.11", MRImageStorage, "MR"), "SCANNER")
+    routing.send(write_series(tmp_path / "ct", "2.25.12", CTImageStorage, "CT"), "SCANNER")
+    routing.send(write_series(tmp_path / "back", "2.25.13", MRImageStorage, "MR"), "METSERVE")
 
-    wait_until(lambda: "2.25.11" in pacs.routed_series(), LIMIT_S, "the MR series is routed")
-    wait_until(lambda: pacs.stable_series() == 3, LIMIT_S, "every series is stable")
+    wait_until(lambda: "2.25.11" in routing.routed_series(), LIMIT_S, "the MR series is routed")
+    wait_until(lambda: routing.stable_series() == 3, LIMIT_S, "every series is stable")
     time.sleep(QUIET_S)
 
-    assert pacs.routed_series() == {"2.25.11"}
+    assert routing.routed_series() == {"2.25.11"}
 
 
 def test_the_containers_name_of_metserve_replaces_the_default() -> None:
-    text = (ROOT / "deploy" / "test-pacs" / "orthanc.json").read_text(encoding="utf-8")
+    text = (REPOSITORY / "deploy" / "test-pacs" / "orthanc.json").read_text(encoding="utf-8")
     (variable,) = re.findall(r'"Host": "\$\{(\w+):-127\.0\.0\.1\}"', text)
-    assert f"{variable}: receiver" in (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    assert f"{variable}: receiver" in (REPOSITORY / "docker-compose.yml").read_text(encoding="utf-8")

@@ -1,26 +1,27 @@
-"""Real peers, started for a test and stopped after it: Orthanc, Redis, PostgreSQL, the service itself."""
+"""Other people's programs, started for a test and stopped after it: Orthanc, Redis, PostgreSQL, dcmtk."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import pwd
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import httpx
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 START_LIMIT_S = 60.0
+STOP_LIMIT_S = 60.0
+SEND_LIMIT_S = 300.0
+POLL_S = 0.1
 
 
 def free_port() -> int:
@@ -37,7 +38,7 @@ def wait_until(condition: Callable[[], bool], limit_s: float, what: str) -> None
         with contextlib.suppress(httpx.HTTPError, OSError):
             if condition():
                 return
-        time.sleep(0.2)
+        time.sleep(POLL_S)
     raise AssertionError(f"not within {limit_s:.0f} s: {what}")
 
 
@@ -46,6 +47,23 @@ def listens(port: int) -> bool:
     with socket.socket() as s:
         s.settimeout(1)
         return s.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Peer(Protocol):
+    """Something that is started and stopped."""
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+@contextlib.contextmanager
+def running(*peers: Peer) -> Iterator[None]:
+    """Start peers in order; stop them in reverse, whatever happens."""
+    with contextlib.ExitStack() as stack:
+        for peer in peers:
+            stack.callback(peer.stop)
+            peer.start()
+        yield
 
 
 class Server:
@@ -64,16 +82,17 @@ class Server:
             )
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        if self.process is None:
+        """End it; fail when it has to be killed, or ends with an error though it was told to stop."""
+        process, self.process = self.process, None
+        if process is None:
             return
-        if self.process.poll() is None:
-            self.process.send_signal(how)
-            try:
-                self.process.wait(60)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        self.process = None
+        process.send_signal(how)
+        try:
+            status = process.wait(STOP_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            status = process.wait()
+        assert status in (0, -how), f"{self.command} ended with status {status}; see {self.log}"
 
     def kill(self) -> None:
         self.stop(signal.SIGKILL)
@@ -83,11 +102,11 @@ class Redis(Server):
     """redis-server with an append-only file, as in production."""
 
     def __init__(self, folder: Path) -> None:
-        self.port = free_port()
+        self.folder, self.port = folder, free_port()
         folder.mkdir()
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
         options += ["--appendonly", "yes", "--appendfsync", "always"]
-        super().__init__(["redis-server", *options], folder / "redis.log")
+        super().__init__(["redis-server", *options], folder.with_suffix(".log"))
 
     @property
     def url(self) -> str:
@@ -96,6 +115,12 @@ class Redis(Server):
     def start(self) -> None:
         super().start()
         wait_until(lambda: listens(self.port), START_LIMIT_S, "Redis listens")
+
+    def forget_everything(self) -> None:
+        """Lose the disk of a Redis that is down."""
+        assert self.process is None, "stop Redis first"
+        shutil.rmtree(self.folder)
+        self.folder.mkdir()
 
 
 class Postgres:
@@ -111,9 +136,10 @@ class Postgres:
             os.chown(self.folder, user.pw_uid, user.pw_gid)
             self._as_user = ["runuser", "-u", "postgres", "--"]
 
-    @property
-    def url(self) -> str:
-        return f"postgresql+psycopg://metserve@127.0.0.1:{self.port}/postgres"
+    def new_database(self, name: str) -> str:
+        """Create an empty database; return its URL."""
+        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "metserve", name)
+        return f"postgresql+psycopg://metserve@127.0.0.1:{self.port}/{name}"
 
     def start(self) -> None:
         data = self.folder / "data"
@@ -131,128 +157,78 @@ class Postgres:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
 
 
-ROUTE = """
--- Forward every stable MR series; results that come back from METSERVE are not sent again.
-function OnStableSeries(seriesId, tags, metadata)
-  if tags["Modality"] == "MR" and metadata["RemoteAET"] ~= "METSERVE" then
-    RestApiPost("/modalities/metserve/store", '{"Resources":["' .. seriesId .. '"],"Synchronous":false}')
-  end
-end
-"""
-
-
 class Orthanc(Server):
-    """A PACS that routes each stable MR series to metserve."""
+    """The test PACS of deploy/, on free ports: it sends each MR series to metserve once it is stable."""
+
+    AE_TITLE = "TESTPACS"
 
     def __init__(self, folder: Path, metserve_port: int) -> None:
-        folder.mkdir()
+        shutil.copytree(REPOSITORY / "deploy" / "test-pacs", folder)
+        (folder / "db").mkdir()
         self.dicom_port, self.http_port = free_port(), free_port()
-        (folder / "route.lua").write_text(ROUTE)
-        modality = {"AET": "METSERVE", "Host": "127.0.0.1", "Port": metserve_port}
-        configuration = {
-            "Name": "TestPACS",
-            "StorageDirectory": str(folder / "db"),
-            "IndexDirectory": str(folder / "db"),
-            "LuaScripts": [str(folder / "route.lua")],
-            "HttpPort": self.http_port,
-            "AuthenticationEnabled": False,
-            "DicomAet": "PACS",
-            "DicomPort": self.dicom_port,
-            "DicomCheckCalledAet": True,
-            "DicomAlwaysAllowStore": True,
-            "DicomModalities": {"metserve": modality},
-            "StableAge": 2,
-            "OverwriteInstances": False,
-            "Plugins": [],
-        }
-        (folder / "orthanc.json").write_text(json.dumps(configuration))
-        super().__init__(["Orthanc", str(folder / "orthanc.json")], folder / "orthanc.log")
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.http_port}", timeout=30)
+        _replace_once(
+            folder / "orthanc.json",
+            {
+                '"DicomPort": 4242': f'"DicomPort": {self.dicom_port}',
+                '"HttpPort": 8042': f'"HttpPort": {self.http_port}',
+                '"Port": 11112': f'"Port": {metserve_port}',
+                '"StableAge": 5': '"StableAge": 1',
+            },
+        )
+        env = {**os.environ, "TEST_PACS_FOLDER": str(folder / "db")}
+        super().__init__(["Orthanc", "orthanc.json"], folder / "orthanc.log", env, folder)
+        self.http = httpx.Client()
 
     def start(self) -> None:
         super().start()
-        wait_until(lambda: self.http.get("/system").status_code == 200, START_LIMIT_S, "Orthanc answers")
+        self.http = httpx.Client(
+            base_url=f"http://127.0.0.1:{self.http_port}", auth=("test", "test"), timeout=30
+        )
+        wait_until(lambda: self.http.get("/system").is_success, START_LIMIT_S, "Orthanc answers")
+        wait_until(lambda: listens(self.dicom_port), START_LIMIT_S, "Orthanc listens")
 
-    def modalities_of(self, study_instance_uid: str) -> dict[str, list[str]]:
-        """Return modality -> Orthanc instance ids of a study."""
-        (study,) = self.http.post("/tools/lookup", content=study_instance_uid).json()
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        self.http.close()
+        super().stop(how)
+
+    def instances(self, study_instance_uid: str) -> dict[str, list[str]]:
+        """Return modality -> Orthanc's ids of a study's instances; empty without such a study."""
         found: dict[str, list[str]] = {}
-        for series in self.http.get(f"/studies/{study['ID']}/series").json():
-            found.setdefault(series["MainDicomTags"]["Modality"], []).extend(series["Instances"])
+        for study in self.http.post("/tools/lookup", content=study_instance_uid).json():
+            for series in self.http.get(f"/studies/{study['ID']}/series").json():
+                found.setdefault(series["MainDicomTags"]["Modality"], []).extend(series["Instances"])
         return found
 
-    def file(self, instance: str) -> bytes:
-        return self.http.get(f"/instances/{instance}/file").content
+    def result_counts(self, study_instance_uid: str) -> tuple[int, int]:
+        """Return the number of SEG and of SR objects of a study."""
+        found = self.instances(study_instance_uid)
+        return len(found.get("SEG", [])), len(found.get("SR", []))
+
+    def files(self, study_instance_uid: str, modality: str) -> list[bytes]:
+        """Return a study's objects of one modality, as stored."""
+        instances = self.instances(study_instance_uid).get(modality, [])
+        return [self.http.get(f"/instances/{instance}/file").content for instance in instances]
+
+    def has_routed_everything(self) -> bool:
+        """Tell whether every series is stable and every job Orthanc made of that has succeeded."""
+        stable = all(series["IsStable"] for series in self.http.get("/series?expand").json())
+        return stable and all(job["State"] == "Success" for job in self.http.get("/jobs?expand").json())
 
 
-class Metserve(Server):
-    """`metserve up`, or one role of it, in a folder of its own."""
-
-    def __init__(self, folder: Path, *, command: tuple[str, ...] = ("up",), **settings: Any) -> None:
-        folder.mkdir(exist_ok=True)
-        self.folder = folder
-        self.dicom_port = settings.pop("dicom_port", None) or free_port()
-        self.api_port = settings.pop("api_port", None) or free_port()
-        env = {k: v for k, v in os.environ.items() if not k.startswith("METSERVE_")}
-        env |= {
-            "METSERVE_DATA_DIR": str(folder / "data"),
-            "METSERVE_RECEIVER_PORT": str(self.dicom_port),
-            "METSERVE_API_PORT": str(self.api_port),
-            "METSERVE_ASSEMBLY_QUIET_PERIOD_S": "3",
-            "METSERVE_ASSEMBLY_REQUEUE_AFTER_S": "20",
-            "METSERVE_WORKER_PROFILE": "preview",
-            "METSERVE_WORKER_LEASE_S": "10",
-            "METSERVE_WORKER_CACHE_DIR": str(Path(tempfile.gettempdir()) / "metserve-test-cache"),
-            "METSERVE_LOG_FORMAT": "json",
-        }
-        env |= {f"METSERVE_{name.upper()}": str(value) for name, value in settings.items()}
-        program = [sys.executable, "-m", "cli.main", *command]
-        super().__init__(program, folder / "metserve.log", env, REPOSITORY)
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.api_port}", timeout=60)
-
-    def start(self) -> None:
-        super().start()
-        wait_until(self.is_ready, START_LIMIT_S, "metserve is ready")
-        wait_until(lambda: listens(self.dicom_port), START_LIMIT_S, "metserve's receiver listens")
-
-    def is_ready(self) -> bool:
-        return self.http.get("/health/ready").status_code == 200
-
-    def jobs(self, study_instance_uid: str) -> list[dict[str, Any]]:
-        """Return the study's jobs, newest first; empty before the first one."""
-        answer = self.http.get(f"/api/v1/studies/{study_instance_uid}")
-        return [] if answer.status_code == 404 else list(answer.json()["jobs"])
-
-    def wait_for_outcome(self, study_instance_uid: str, limit_s: float = 300) -> dict[str, Any]:
-        """Wait until the study's newest job has an outcome; return the job."""
-        wait_until(
-            lambda: any(job["outcome"] for job in self.jobs(study_instance_uid)[:1]),
-            limit_s,
-            "the study has an outcome",
-        )
-        return self.jobs(study_instance_uid)[0]
-
-    def wait_for_state(self, study_instance_uid: str, state: str, limit_s: float = 300) -> dict[str, Any]:
-        """Wait until the study's newest job is in a state."""
-        wait_until(
-            lambda: any(job["state"] == state for job in self.jobs(study_instance_uid)[:1]),
-            limit_s,
-            f"the job is {state}",
-        )
-        return self.jobs(study_instance_uid)[0]
+def _replace_once(file: Path, replacements: dict[str, str]) -> None:
+    text = file.read_text(encoding="utf-8")
+    for shipped, ours in replacements.items():
+        assert text.count(shipped) == 1, f"{file.name} holds {shipped} {text.count(shipped)} times"
+        text = text.replace(shipped, ours)
+    file.write_text(text, encoding="utf-8")
 
 
-def storescu(folder: Path, port: int, *, called: str, calling: str = "STORESCU") -> None:
-    """Send a folder with dcmtk; its default Nagle delay would dominate, so it is switched off."""
-    command = ["storescu", "-aet", calling, "-aec", called, "+sd", "127.0.0.1", str(port), str(folder)]
-    subprocess.run(command, check=True, env={**os.environ, "TCP_NODELAY": "1"}, timeout=300)
+def storescu_command(port: int, *, called: str, calling: str = "STORESCU") -> list[str]:
+    """Return dcmtk's storescu up to the names of what it sends; it switches Nagle's delay off."""
+    return ["env", "TCP_NODELAY=1", "storescu", "-aet", calling, "-aec", called, "127.0.0.1", str(port)]
 
 
-@contextlib.contextmanager
-def running(*servers: Server | Postgres) -> Iterator[None]:
-    """Start servers in order; stop them in reverse, whatever happens."""
-    with contextlib.ExitStack() as stack:
-        for server in servers:
-            stack.callback(server.stop)
-            server.start()
-        yield
+def storescu(paths: Sequence[Path], port: int, *, called: str, calling: str = "STORESCU") -> None:
+    """Send files, and folders with all that is below them, with dcmtk; fail unless all are stored."""
+    command = storescu_command(port, called=called, calling=calling)
+    subprocess.run([*command, "+sd", "+r", *map(str, paths)], check=True, timeout=SEND_LIMIT_S)

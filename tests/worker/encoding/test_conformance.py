@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-import SimpleITK
 from numpy.typing import NDArray
 from pydicom import Dataset
 
@@ -31,9 +26,15 @@ from tests.encoded_study import (
     ONE_VOXEL,
     SMALL,
     Box,
-    EncodedStudy,
     SeriesMaker,
     make_study,
+)
+from tests.judges import (
+    masks_read_by_dcmqi,
+    measurements_read_by_dcmqi,
+    validation_errors,
+    values_of,
+    voxels_lps_mm,
 )
 from worker.encoding import to_bytes
 
@@ -46,22 +47,14 @@ EIGHTY = tuple(
 )
 
 
-def program(name: str) -> str:
-    """The path of a program, of this environment's own first."""
-    path = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
-    if path is None:
-        pytest.skip(f"{name} is not installed")
-    return path
-
-
 def errors_of(dataset: Dataset, folder: Path) -> list[str]:
-    validator = program("dciodvfy")
+    return validation_errors(written(dataset, folder))
+
+
+def written(dataset: Dataset, folder: Path) -> Path:
     path = folder / f"{dataset.SOPInstanceUID}.dcm"
     path.write_bytes(to_bytes(dataset))
-    run = subprocess.run([validator, str(path)], capture_output=True, text=True)
-    lines = (run.stdout + run.stderr).splitlines()
-    assert lines, "the validator names at least the object's class"
-    return [line for line in lines if "Error" in line]
+    return path
 
 
 @pytest.mark.parametrize("series", [classic_series, enhanced_series])
@@ -100,25 +93,6 @@ def test_the_validator_accepts_names_in_other_scripts(name: str, character_set, 
         assert errors_of(dataset, tmp_path) == []
 
 
-def read_masks_with_dcmqi(seg: Dataset, folder: Path) -> dict[str, SimpleITK.Image]:
-    """Return each segment's mask by its label."""
-    path = folder / "seg.dcm"
-    path.write_bytes(to_bytes(seg))
-    command = [program("segimage2itkimage"), "--inputDICOM", str(path), "--outputDirectory", str(folder)]
-    subprocess.run([*command, "-t", "nrrd", "-p", "mask"], check=True, capture_output=True)
-    groups = json.loads((folder / "mask-meta.json").read_text())["segmentAttributes"]
-    return {
-        segment["SegmentLabel"]: SimpleITK.ReadImage(str(folder / f"mask-{n}.nrrd")) == segment["labelID"]
-        for n, group in enumerate(groups, 1)
-        for segment in group
-    }
-
-
-def voxels_lps_mm(image: SimpleITK.Image) -> NDArray[np.float64]:
-    indices = np.argwhere(SimpleITK.GetArrayFromImage(image))[:, ::-1]
-    return np.array([image.TransformIndexToPhysicalPoint([int(n) for n in index]) for index in indices])
-
-
 def in_order(points: NDArray[np.float64]) -> NDArray[np.float64]:
     rounded = points.round(3)
     return rounded[np.lexsort(rounded.T)]
@@ -132,28 +106,12 @@ def test_dcmqi_reads_every_voxel_where_it_was_found(
     study = make_study(SEVERAL, make_grid(orientation=orientation), series)
     seg = study.encode().seg
     assert seg is not None
-    masks = read_masks_with_dcmqi(seg, tmp_path)
+    masks = masks_read_by_dcmqi(written(seg, tmp_path), tmp_path)
     assert masks.keys() == {lesion.tracking_id for lesion in study.report.lesions}
     for lesion in study.report.lesions:
         expected = study.findings.grid.to_lps_mm(np.argwhere(study.findings.label_map_kji == lesion.number))
         found = voxels_lps_mm(masks[lesion.tracking_id])
         np.testing.assert_allclose(in_order(found), in_order(expected), atol=2e-3)
-
-
-def read_measurements_with_dcmqi(study: EncodedStudy, folder: Path) -> list[dict]:
-    """Return the measurement groups of the report."""
-    path, output = folder / "sr.dcm", folder / "sr.json"
-    path.write_bytes(to_bytes(study.encode().sr))
-    command = [program("tid1500reader"), "--inputDICOM", str(path), "--outputMetadata", str(output)]
-    subprocess.run(command, check=True, capture_output=True)
-    return json.loads(output.read_text())["Measurements"]
-
-
-def values_of(group: dict) -> dict[str, tuple[float, str]]:
-    return {
-        item["quantity"]["CodeValue"]: (float(item["value"]), item["units"]["CodeValue"])
-        for item in group["measurementItems"]
-    }
 
 
 def expected_values(lesion: Lesion) -> dict[str, tuple[float, str]]:
@@ -171,7 +129,7 @@ def expected_values(lesion: Lesion) -> dict[str, tuple[float, str]]:
 
 def test_dcmqi_reads_the_measurements_that_were_made(tmp_path: Path) -> None:
     study = make_study(SEVERAL, make_grid(orientation=OBLIQUE))
-    summary, *groups = read_measurements_with_dcmqi(study, tmp_path)
+    summary, *groups = measurements_read_by_dcmqi(written(study.encode().sr, tmp_path), tmp_path)
     assert values_of(summary)["246206008"] == (len(SEVERAL), "{lesions}")
     by_uid = {group["TrackingUniqueIdentifier"]: group for group in groups if group.get("measurementItems")}
     for lesion in study.report.lesions:
@@ -184,5 +142,6 @@ def test_dcmqi_reads_the_measurements_that_were_made(tmp_path: Path) -> None:
 
 
 def test_dcmqi_reads_zero_lesions_of_a_negative_study(tmp_path: Path) -> None:
-    (summary,) = read_measurements_with_dcmqi(make_study(boxes=()), tmp_path)
+    sr = make_study(boxes=()).encode().sr
+    (summary,) = measurements_read_by_dcmqi(written(sr, tmp_path), tmp_path)
     assert values_of(summary) == {"246206008": (0, "{lesions}"), "118565006": (0, "mm3")}
