@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup peers demo test check fix bench lock wheel-check clean
+.PHONY: help setup peers demo test check fix bench accuracy lock wheel-check clean
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,6 +34,9 @@ fix: setup  ## Format, fix what can be fixed, refresh generated files
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/python scripts/env_example.py
+
+accuracy: setup  ## Found against inserted in three studies, every member (minutes)
+	$(BIN)/python benchmarks/accuracy.py
 
 bench: setup  ## Stage times and memory of the analysis, and accuracy and time of the registration
 	$(BIN)/python benchmarks/analysis.py

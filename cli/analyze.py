@@ -47,7 +47,7 @@ def analyze_folder(
     selection = choose_series(found, console)
     verify_model_set(model_folders(settings).released)
     models = open_models(common, settings)
-    images = _read_images(found, selection)
+    images = read_images(found, selection)
     provenance = Provenance(
         found.study.study_instance_uid, 1, models.ensemble.identity, version("metserve"), utc_now()
     )
@@ -116,7 +116,8 @@ def _analyze(
     return analysis
 
 
-def _read_images(found: StudyFolder, selection: Selection) -> SourceImages:
+def read_images(found: StudyFolder, selection: Selection) -> SourceImages:
+    """Read the chosen series with their pixels."""
     t1 = selection.series_for(SeriesRole.T1)
     t1_post = selection.series_for(SeriesRole.T1_POST)
     return SourceImages(

@@ -53,7 +53,7 @@ def read_headers(folder: Path) -> Iterator[tuple[Path, InstanceHeader]]:
             other.append(path)
         elif "DirectoryRecordSequence" not in dataset:
             found = True
-            yield path, read_instance_header(dataset)
+            yield path, _named(path, read_instance_header(dataset))
     if not found:
         raise InvalidInput(
             f"{folder} holds {len(files)} files ({_names(other)}) and none of them is a DICOM instance; "
@@ -79,6 +79,17 @@ def _read(path: Path) -> Dataset | None:
         return None
     except Exception as error:
         raise InvalidInput(f"{path} begins like a DICOM file but cannot be read: {error}") from error
+
+
+def _named(path: Path, header: InstanceHeader) -> InstanceHeader:
+    """Return the header of an instance that says what it belongs to; a header that was cut off does not."""
+    uids = (header.study_instance_uid, header.series_instance_uid, header.sop_instance_uid)
+    if not all(uids):
+        raise InvalidInput(
+            f"{path} names no study, series or instance: it is cut off or no image; "
+            "expected a whole DICOM instance"
+        )
+    return header
 
 
 def _names(paths: Iterable[Path]) -> str:

@@ -137,7 +137,7 @@ def _measure(group: list[InstanceHeader]) -> Stack:
 def _irregularity(steps_mm: list[float], spacing_mm: float) -> str:
     duplicates = sum(step < DUPLICATE_DISTANCE_MM for step in steps_mm)
     if duplicates:
-        return f"{duplicates} slices lie at the position of another one"
+        return f"{duplicates} of {len(steps_mm) + 1} slices lie where another lies, expected one a position"
     tolerance_mm = max(SPACING_TOLERANCE * spacing_mm, SPACING_FLOOR_MM)
     if steps_mm and max(abs(step - spacing_mm) for step in steps_mm) > tolerance_mm:
         return f"slices are {min(steps_mm):.2f} to {max(steps_mm):.2f} mm apart, expected {spacing_mm:.2f}"
