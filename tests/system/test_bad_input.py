@@ -16,6 +16,8 @@ from cli.main import EXIT_INVALID_INPUT, EXIT_UNSUITABLE
 from core.study import SeriesRole
 from tests.system.studies import WrittenStudy
 
+pytestmark = pytest.mark.system
+
 ANALYZED = 0
 
 
