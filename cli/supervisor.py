@@ -100,6 +100,7 @@ def _look_after(role: _Role, launch: _Launch) -> None:
             "role ended; it is started again", ended=role.name, exit_status=role.process.returncode
         )
     elif now >= role.restart_at_s:
+        _release(role.process)
         role.process, role.started_at_s, role.restart_at_s = launch.start(role.name), now, None
 
 
@@ -114,3 +115,9 @@ def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)  # with its children: each role leads a group of its own
             process.wait()
+        _release(process)
+
+
+def _release(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()

@@ -75,7 +75,7 @@ def test_roles_end_when_their_supervisor_is_killed(tmp_path: Path, env: dict[str
     )
     supervisor = subprocess.Popen([sys.executable, "-c", code], env=env, cwd=Path(__file__).parents[2])
     wait_until(lambda: len(role_processes(tmp_path)) == 1, "the role runs")
-    wait_until(lambda: (tmp_path / "data" / "metserve.db").is_file(), "the role works")
+    wait_until((tmp_path / "data" / "metserve.db").is_file, "the role works")
     supervisor.kill()
     supervisor.wait()
     wait_until(lambda: role_processes(tmp_path) == [], "the role ended with its supervisor")
