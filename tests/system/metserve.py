@@ -96,6 +96,8 @@ class Metserve:
     def stop(self) -> None:
         self.http.close()
         for process in self.processes.values():
+            process.terminate()
+        for process in self.processes.values():
             process.stop()
 
     def wait_for_receiver(self) -> None:

@@ -94,6 +94,11 @@ class Server:
             status = process.wait()
         assert status in (0, -how), f"{self.command} ended with status {status}; see {self.log}"
 
+    def terminate(self) -> None:
+        """Tell it to stop, and do not wait until it has."""
+        if self.process is not None:
+            self.process.terminate()
+
     def kill(self) -> None:
         self.stop(signal.SIGKILL)
 
