@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +77,6 @@ def run_demo(request: DemoRequest, console: Console) -> bool:
         if request.profile:
             overrides["METSERVE_WORKER_PROFILE"] = request.profile
         service_folder = request.out / "service"
-        shutil.rmtree(service_folder, ignore_errors=True)
         console.print(f"no metserve answers at {address.api_url}; starting one for this demo")
         with embedded_service(service_folder, overrides) as embedded:
             fetched = _run_through(embedded, folder, identity, request.out, console)

@@ -24,6 +24,9 @@ from worker.resampling import resample_linear
 from worker.stage_context import read_instance
 from worker.volumes import load_volume
 
+MARKER = ".metserve-demo"
+"""Says that a folder is a demo's and may be emptied by the next one."""
+
 LEAST_IMAGES = 20
 """A series with fewer images is a localiser, not a head."""
 
@@ -51,17 +54,33 @@ def make_study(request: DemoRequest, console: Console) -> tuple[PhantomStudy, Ph
     spec = PhantomSpec(
         seed=request.seed, spacing_kji_mm=request.spacing_kji_mm, oblique_deg=request.oblique_deg
     )
+    prepare_folder(request.out)
     anatomy = "MNI152" if request.source is None else str(request.source)
     console.print(f"making a study with known lesions: seed {request.seed}, anatomy {anatomy}")
     head = None if request.source is None else head_of(request.source)
     study = generate_study(spec, head)
     identity = PhantomIdentity.of(spec, anatomy)
     folder = request.out / "study"
-    shutil.rmtree(folder, ignore_errors=True)
     paths = write_study(study, folder, identity=identity)
     truth = write_truth(study, request.out)
     console.print(f"{len(paths)} images in {folder}, the truth in {truth}")
     return study, identity, folder
+
+
+def prepare_folder(out: Path) -> None:
+    """Empty an earlier demo's folder, or make a new one; somebody's own files are never removed.
+
+    Raises
+    ------
+    InvalidInput
+        The folder holds something, and no demo made it.
+    """
+    marker = out / MARKER
+    if out.exists() and not marker.is_file() and any(out.iterdir()):
+        raise InvalidInput(f"{out} is not empty and no earlier demo made it; expected a new or empty folder")
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    marker.write_text("Made by `metserve demo`, which empties this folder each time.\n", encoding="utf-8")
 
 
 def head_of(folder: Path) -> Head:

@@ -19,6 +19,8 @@ from core.settings import ApiSettings, ReceiverSettings, load
 
 START_LIMIT_S = 90.0
 
+DEFAULT_AE_TITLE = str(ReceiverSettings.model_fields["ae_title"].default)
+
 
 @dataclass(frozen=True)
 class ServiceAddress:
@@ -63,23 +65,17 @@ def embedded_service(folder: Path, overrides: Mapping[str, str]) -> Iterator[Ser
     folder.mkdir(parents=True, exist_ok=True)
     dicom_port, api_port = _free_ports(2)
     environment = {
-        **os.environ,  # noqa: TID251 - the roles are programs of their own
-        "METSERVE_DATA_DIR": str(folder),
-        "METSERVE_DATABASE_URL": "",
-        "METSERVE_BROKER_URL": "",
-        "METSERVE_RECEIVER_HOST": "127.0.0.1",
+        **environment_of_a_demo(),
+        "METSERVE_DATA_DIR": str(folder.resolve()),
         "METSERVE_RECEIVER_PORT": str(dicom_port),
-        "METSERVE_API_HOST": "127.0.0.1",
         "METSERVE_API_PORT": str(api_port),
         **overrides,
     }
-    address = ServiceAddress(
-        "127.0.0.1", dicom_port, load(ReceiverSettings).ae_title, f"http://127.0.0.1:{api_port}"
-    )
+    address = ServiceAddress("127.0.0.1", dicom_port, DEFAULT_AE_TITLE, f"http://127.0.0.1:{api_port}")
     stop = threading.Event()
     with (folder / "service.log").open("ab") as log:
         thread = threading.Thread(
-            target=supervise, args=(ROLES, stop), kwargs={"env": environment, "log": log}
+            target=supervise, args=(ROLES, stop), kwargs={"env": environment, "log": log, "cwd": folder}
         )
         thread.start()
         try:
@@ -88,6 +84,20 @@ def embedded_service(folder: Path, overrides: Mapping[str, str]) -> Iterator[Ser
         finally:
             stop.set()
             thread.join()
+
+
+def environment_of_a_demo() -> dict[str, str]:
+    """Return this process' environment less the site's settings.
+
+    A demo must never work on a site's database or queue, nor push a phantom to its PACS. What is
+    kept says how to compute; an .env file is not read, since the roles run in the demo's folder.
+    """
+    kept = {f"METSERVE_WORKER_{name}" for name in ("MODELS_DIR", "DEVICE", "THREADS", "CACHE_DIR", "PROFILE")}
+    return {
+        name: value
+        for name, value in os.environ.items()  # noqa: TID251 - the roles are programs of their own
+        if not name.upper().startswith("METSERVE_") or name.upper() in kept
+    }
 
 
 def _wait_until_ready(address: ServiceAddress, log: Path) -> None:

@@ -12,6 +12,7 @@ from pydicom.errors import InvalidDicomError
 from core.errors import InvalidInput
 from core.headers import group_into_studies, read_instance_header
 from core.study import InstanceHeader, Study
+from core.study_store import sha256_of_file
 
 NAMES_SHOWN = 3
 """How many file names an error message lists."""
@@ -34,12 +35,28 @@ def read_study_folder(folder: Path) -> StudyFolder:
     InvalidInput
         The folder is missing or empty, holds no DICOM file, a damaged one, or several studies.
     """
-    headers = dict(read_headers(folder))
+    headers = _one_file_an_instance(read_headers(folder))
     studies = group_into_studies(headers.values())
     if len(studies) > 1:
         uids = ", ".join(study.study_instance_uid for study in studies[:NAMES_SHOWN])
         raise InvalidInput(f"{folder} holds {len(studies)} studies ({uids}), expected one")
     return StudyFolder(studies[0], {header.sop_instance_uid: path for path, header in headers.items()})
+
+
+def _one_file_an_instance(found: Iterable[tuple[Path, InstanceHeader]]) -> dict[Path, InstanceHeader]:
+    """Drop copies: a folder exported twice holds every instance twice."""
+    paths: dict[str, Path] = {}
+    headers: dict[Path, InstanceHeader] = {}
+    for path, header in found:
+        first = paths.setdefault(header.sop_instance_uid, path)
+        if first is path:
+            headers[path] = header
+        elif sha256_of_file(first) != sha256_of_file(path):
+            raise InvalidInput(
+                f"{first} and {path} have the same SOP Instance UID {header.sop_instance_uid} "
+                "but other content; expected every instance once"
+            )
+    return headers
 
 
 def read_headers(folder: Path) -> Iterator[tuple[Path, InstanceHeader]]:

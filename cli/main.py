@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
+from sqlalchemy.exc import SQLAlchemyError
 
 from cli.supervisor import GRACE_S, ROLES, supervise
 from core import settings
@@ -28,12 +29,14 @@ from core.settings import (
     DeliverySettings,
     ReceiverSettings,
     WorkerSettings,
+    check_names,
     load,
 )
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_enable=False,
     help="Find, outline and measure brain metastases on SRS planning MRI. Research use only.",
 )
 models_app = typer.Typer(no_args_is_help=True, help="The model set: what it is and whether it is whole.")
@@ -60,6 +63,10 @@ def explained() -> Iterator[None]:
         raise typer.Exit(EXIT_INVALID_INPUT) from error
     except MetserveError as error:
         console.print(f"[bold red]failed[/bold red]: {escape(str(error))}", highlight=False)
+        raise typer.Exit(EXIT_FAILED) from error
+    except (OSError, SQLAlchemyError) as error:
+        cause = getattr(error, "orig", None) or error  # the driver's words, without the statement
+        console.print(f"[bold red]failed[/bold red]: {type(error).__name__}: {escape(str(cause))}")
         raise typer.Exit(EXIT_FAILED) from error
     except ModuleNotFoundError as error:
         extras = {"onnxruntime": "worker-cpu", "SimpleITK": "worker-cpu", "highdicom": "worker-cpu"}
@@ -89,8 +96,7 @@ def main(
 @explained()
 def up() -> None:
     """Run everything in one go: receiver, REST, worker and delivery, embedded unless set otherwise."""
-    common = load(CommonSettings)
-    configure_logs(common, "up")
+    _enter_role("up")
     for role in settings.ROLE_SETTINGS:
         load(role)  # a wrong setting is told once, here, not by a role that keeps ending
     stop = stop_on_signals()
@@ -140,10 +146,7 @@ def work(supervised: Supervised = False) -> None:
     """Run a worker: registration, inference, encoding."""
     from worker.main import run_worker
 
-    common = load(CommonSettings)
-    configure_logs(common, "work")
-    if supervised:
-        _end_with_supervisor()
+    common = _enter_role("work", supervised=supervised)
     run_worker(common, load(WorkerSettings))
 
 
@@ -229,13 +232,21 @@ def stop_on_signals() -> threading.Event:
 
 
 def _run_role(name: str, supervised: bool, run: Callable[[CommonSettings, threading.Event], None]) -> None:
+    common = _enter_role(name, supervised=supervised)
+    logger().info("role started")
+    run(common, stop_on_signals())
+    logger().info("role stopped")
+
+
+def _enter_role(name: str, *, supervised: bool = False) -> CommonSettings:
+    """Do what every role does first: check the settings' names, keep its files to itself, log."""
+    check_names()
+    os.umask(0o077)  # studies, database and logs are readable by their owner only
     common = load(CommonSettings)
     configure_logs(common, name)
     if supervised:
         _end_with_supervisor()
-    logger().info("role started")
-    run(common, stop_on_signals())
-    logger().info("role stopped")
+    return common
 
 
 def _end_with_supervisor() -> None:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO
 
 from core.logs import logger
@@ -17,7 +18,7 @@ from core.logs import logger
 ROLES = ("receive", "api", "work", "deliver")
 
 GRACE_S = 45.0
-"""How long roles may take to stop; a worker hands its stage back within its soft shutdown time."""
+"""How long roles may take to stop; a worker gives its stage back after the window it computes."""
 
 RESTART_PAUSE_FIRST_S = 0.5
 RESTART_PAUSE_LONGEST_S = 30.0
@@ -42,6 +43,7 @@ class _Launch:
 
     env: Mapping[str, str] | None
     log: IO[bytes] | None
+    cwd: Path | None
 
     def start(self, role: str) -> subprocess.Popen[bytes]:
         """Start a role; it ends by itself when its standard input, held by this process, closes."""
@@ -52,6 +54,7 @@ class _Launch:
             stdout=self.log,
             stderr=self.log,
             env=None if self.env is None else dict(self.env),
+            cwd=self.cwd,
             start_new_session=True,
         )
 
@@ -62,6 +65,7 @@ def supervise(
     *,
     env: Mapping[str, str] | None = None,
     log: IO[bytes] | None = None,
+    cwd: Path | None = None,
     poll_s: float = 0.2,
 ) -> None:
     """Keep one process a role alive until ``stop`` is set, then stop them all.
@@ -76,8 +80,10 @@ def supervise(
         The roles' environment; None: this process'.
     log
         Where their output goes; None: where this process' goes.
+    cwd
+        Folder they run in (an .env file there is read); None: this process'.
     """
-    launch = _Launch(env, log)
+    launch = _Launch(env, log, cwd)
     running = [_Role(name, launch.start(name), time.monotonic()) for name in roles]
     try:
         while not stop.wait(poll_s):

@@ -43,7 +43,6 @@ def open_broker(settings: CommonSettings, *, stage_time_limit_s: int = 1800) -> 
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
-        worker_soft_shutdown_timeout=30,
         worker_send_task_events=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         timezone="UTC",

@@ -56,5 +56,9 @@ class InvalidInput(MetserveError):
     """A person or a file gave something that cannot be used: say what was wrong and what was expected."""
 
 
+class Stopping(MetserveError):
+    """The process was told to stop: give the work back; it does not count as an attempt."""
+
+
 class LeaseLost(MetserveError):
     """Another worker holds the job now: drop the work, write nothing."""

@@ -181,6 +181,15 @@ def fail_stage(session: Session, lease: Lease, error: Exception, *, retry: bool,
     return False
 
 
+def hand_back(session: Session, lease: Lease, now: datetime) -> None:
+    """Give an unfinished stage back, as if it had not been started; another worker takes it at once."""
+    job = _held_job(session, lease)
+    _release(job)
+    _move(job, STAGES[lease.stage].waiting, now)
+    job.stage_attempts -= 1
+    job.enqueued_at = None
+
+
 def replay(session: Session, job_id: str, now: datetime) -> JobRow:
     """Put a parked job back on the queue, from its first stage, with all its attempts.
 

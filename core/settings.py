@@ -6,16 +6,20 @@ and tables are JSON there. A TOML file named by ``METSERVE_CONFIG`` holds the sa
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
+import tomllib
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    DotEnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -261,6 +265,9 @@ def load(role: type[SettingsT], **overrides: Any) -> SettingsT:
     """
     try:
         return role(**overrides)
+    except (SettingsError, tomllib.TOMLDecodeError, OSError, UnicodeDecodeError) as error:
+        cause = f"{error.__cause__}: " if error.__cause__ else ""
+        raise InvalidInput(f"settings: {cause}{error}; lists and tables are JSON") from error
     except ValidationError as error:
         prefix = str(role.model_config.get("env_prefix", ""))
         lines = [
@@ -268,6 +275,41 @@ def load(role: type[SettingsT], **overrides: Any) -> SettingsT:
             for e in error.errors()
         ]
         raise InvalidInput("settings: " + "; ".join(lines)) from error
+
+
+OTHER_NAMES = frozenset(
+    {
+        CONFIG_FILE_VARIABLE,
+        "METSERVE_CPU_QUEUES",
+        "METSERVE_DICOM_BIND",
+        "METSERVE_DICOM_PUBLISHED_PORT",
+        "METSERVE_HTTP_BIND",
+        "METSERVE_HTTP_PUBLISHED_PORT",
+    }
+)
+"""Names that belong to metserve but to no role: the TOML file's, and docker-compose.yml's own."""
+
+
+def check_names() -> None:
+    """Refuse METSERVE_ variables that no role reads: a misspelt setting must not be ignored in silence.
+
+    Raises
+    ------
+    InvalidInput
+        Names the variable and the setting that was probably meant.
+    """
+    known = {
+        f"{role.model_config.get('env_prefix', '')}{field}".upper()
+        for role in ROLE_SETTINGS
+        for field in role.model_fields
+    } | OTHER_NAMES
+    given = [*os.environ, *DotEnvSettingsSource(CommonSettings, env_file=".env").env_vars]  # noqa: TID251
+    for name in map(str.upper, given):
+        if not name.startswith("METSERVE_") or name.startswith("METSERVE_TEST_") or name in known:
+            continue
+        meant = difflib.get_close_matches(name, known, n=1)
+        hint = f"; {meant[0]} was probably meant" if meant else "; .env.example lists every setting"
+        raise InvalidInput(f"settings: {name} is unknown{hint}")
 
 
 def bundled_models_dir() -> Path:

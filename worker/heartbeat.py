@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -11,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from core import job_records
 from core.clock import Clock
 from core.database import Sessions
-from core.errors import LeaseLost
+from core.errors import LeaseLost, Stopping
 from core.job import Stage
 from core.job_records import PROGRESS_AT_START, Lease
 from core.logs import logger
@@ -23,11 +24,19 @@ RENEWALS_PER_LEASE = 3
 class Heartbeat:
     """Context manager: renews a lease from a thread of its own until the block ends."""
 
-    def __init__(self, sessions: Sessions, lease: Lease, lease_s: float, clock: Clock) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        lease: Lease,
+        lease_s: float,
+        clock: Clock,
+        is_stopping: Callable[[], bool],
+    ) -> None:
         self._sessions = sessions
         self._lease = lease
         self._lease_s = lease_s
         self._clock = clock
+        self._is_stopping = is_stopping
         self._progress = PROGRESS_AT_START[lease.stage]
         self._ended = threading.Event()
         self._lost = threading.Event()
@@ -53,7 +62,11 @@ class Heartbeat:
         ------
         LeaseLost
             Another worker holds the job: computing on would be wasted.
+        Stopping
+            This process is to end: another worker will do the stage.
         """
+        if self._is_stopping():
+            raise Stopping(f"stage {self._lease.stage} is given back: this worker stops")
         if self._lost.is_set():
             raise LeaseLost(f"the lease on stage {self._lease.stage} was lost while computing")
         start = PROGRESS_AT_START[self._lease.stage]

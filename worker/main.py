@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import socket
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from celery import Celery
-from celery.signals import worker_process_init
+from celery.signals import worker_process_init, worker_shutting_down
 
 from core import schema
 from core.broker import open_broker
@@ -63,8 +65,13 @@ def open_worker(common: CommonSettings, settings: WorkerSettings) -> Celery:
     """
     app = open_broker(common, stage_time_limit_s=settings.stage_time_limit_s)
     app.conf.worker_proc_alive_timeout = CHILD_START_LIMIT_S
-    shell = shell_of_this_process(app, common, settings)
+    stopping = multiprocessing.Event()  # made before the fork: the children see it set
+    shell = shell_of_this_process(app, common, settings, stopping.is_set)
     register_tasks(app, shell)
+
+    @worker_shutting_down.connect(weak=False)
+    def hand_back(**_signal: object) -> None:
+        stopping.set()
 
     @worker_process_init.connect(weak=False)
     def warm_up(**_signal: object) -> None:
@@ -75,7 +82,7 @@ def open_worker(common: CommonSettings, settings: WorkerSettings) -> Celery:
 
 
 def shell_of_this_process(
-    app: Celery, common: CommonSettings, settings: WorkerSettings
+    app: Celery, common: CommonSettings, settings: WorkerSettings, is_stopping: Callable[[], bool]
 ) -> Callable[[], Shell]:
     """Return a function that makes this process' shell once and keeps it."""
 
@@ -90,18 +97,36 @@ def shell_of_this_process(
             stages=Stages(open_models(common, settings), version("metserve")).by_stage(),
             owner=f"{socket.gethostname()}:{process_id}",
             lease_s=settings.lease_s,
+            is_stopping=is_stopping,
         )
 
     return lambda: shell_for(os.getpid())
 
 
+def make_message_folder(data_dir: Path) -> Path:
+    """Return where the embedded broker keeps a message while it is read.
+
+    kombu moves it to the system's temporary folder: on another file system that is no atomic move.
+    """
+    folder = data_dir.resolve() / "broker" / "taken"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
+
+
 def run_worker(common: CommonSettings, settings: WorkerSettings) -> None:
-    """Run until SIGTERM; a missing or damaged model file ends the worker before it takes any work."""
+    """Run until SIGTERM, which gives a stage under way back to the queue.
+
+    A missing or damaged model file ends the worker before it takes any work.
+    """
     for folder in (model_folders(settings).released, model_folders(settings).shadow):
         if folder is not None:
             model_set = verify_model_set(folder)
             logger().info("model set verified", name=model_set.manifest.name, digest=model_set.digest)
-    schema.upgrade(open_engine(common.resolved_database_url))
+    StudyStore(common.data_dir)
+    tempfile.tempdir = str(make_message_folder(common.data_dir))
+    engine = open_engine(common.resolved_database_url)
+    schema.upgrade(engine)
+    engine.dispose()  # no connection crosses the fork
     open_worker(common, settings).worker_main(
         [
             "worker",

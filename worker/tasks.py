@@ -18,7 +18,7 @@ from core import job_records
 from core.broker import ring
 from core.clock import Clock
 from core.database import JobRow, Sessions
-from core.errors import Defect, LeaseLost, UnsuitableStudy
+from core.errors import Defect, LeaseLost, Stopping, UnsuitableStudy
 from core.job import STAGES, WAITING_FOR_STAGE, JobState, Stage
 from core.job_records import SELECTION, Lease
 from core.logs import logger
@@ -42,6 +42,8 @@ class Shell:
         Name of this worker process in leases.
     lease_s
         How long a lease lasts without being renewed.
+    is_stopping
+        Tells whether this process is to end; a stage under way is then given back.
     """
 
     sessions: Sessions
@@ -51,6 +53,7 @@ class Shell:
     stages: Mapping[Stage, StageFunction]
     owner: str
     lease_s: float
+    is_stopping: Callable[[], bool] = lambda: False
 
     def run(self, stage: Stage, job_id: str) -> None:
         """Take the stage, do it, record how it ended; a message for work already done is dropped."""
@@ -67,6 +70,9 @@ class Shell:
             self._work(lease)
         except LeaseLost:
             log.warning("lease lost: another worker holds the job; work dropped", attempt=lease.attempt)
+        except Stopping:
+            log.info("stage given back: this worker stops")
+            self._transaction(lambda s: job_records.hand_back(s, lease, self.clock()))
         except UnsuitableStudy as error:
             log.info("study is unsuitable", reason=error.reason.value)
             self._end_unsuitable(lease, error)
@@ -76,7 +82,7 @@ class Shell:
     def _work(self, lease: Lease) -> None:
         context = self._transaction(lambda session: self._context(session, lease))
         started = time.perf_counter()
-        with Heartbeat(self.sessions, lease, self.lease_s, self.clock) as heartbeat:
+        with Heartbeat(self.sessions, lease, self.lease_s, self.clock, self.is_stopping) as heartbeat:
             result = self.stages[lease.stage](context, heartbeat.report)
         seconds = {lease.stage.value: round(time.perf_counter() - started, 3), **result.seconds}
         self._transaction(lambda session: self._record(session, lease, result, seconds))

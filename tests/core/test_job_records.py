@@ -248,3 +248,14 @@ def test_a_new_revision_ends_the_work_on_the_old_one(sessions: Sessions, job_id:
     assert job_of(sessions, job_id).state == JobState.SUPERSEDED
     with pytest.raises(LeaseLost):
         finish(sessions, lease)
+
+
+def test_a_stage_handed_back_can_be_taken_at_once_and_costs_no_attempt(
+    sessions: Sessions, job_id: str
+) -> None:
+    for _ in range(MAX_ATTEMPTS + 1):
+        lease = held(claim(sessions, job_id, Stage.PREPARE))
+        assert lease.attempt == 1
+        with sessions.begin() as session:
+            job_records.hand_back(session, lease, NOON)
+    assert due(sessions, NOON) == [job_id]

@@ -9,6 +9,7 @@ from core.settings import (
     DeliverySettings,
     ReceiverSettings,
     WorkerSettings,
+    check_names,
     load,
 )
 
@@ -71,3 +72,38 @@ def test_a_wrong_ae_title_is_named_with_what_is_expected(value: str, monkeypatch
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load(ReceiverSettings).port = 1  # type: ignore[misc]
+
+
+def test_a_list_that_is_not_json_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METSERVE_RECEIVER_CALLING_AE_TITLES", "PACS")
+    with pytest.raises(InvalidInput, match=r"calling_ae_titles.*JSON"):
+        load(ReceiverSettings)
+
+
+def test_a_broken_toml_file_is_told_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "metserve.toml"
+    file.write_text("[receiver\nport = 104")
+    monkeypatch.setenv("METSERVE_CONFIG", str(file))
+    with pytest.raises(InvalidInput, match="settings"):
+        load(ReceiverSettings)
+
+
+def test_a_misspelt_setting_is_refused_with_the_one_that_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METSERVE_RECIEVER_PORT", "104")
+    with pytest.raises(InvalidInput, match=r"METSERVE_RECIEVER_PORT is unknown; METSERVE_RECEIVER_PORT"):
+        check_names()
+
+
+def test_a_misspelt_line_of_the_env_file_is_refused_too(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("METSERVE_LOGLEVEL=DEBUG\n")
+    with pytest.raises(InvalidInput, match="METSERVE_LOG_LEVEL"):
+        check_names()
+
+
+def test_every_setting_of_the_example_file_is_known(tmp_path: Path) -> None:
+    example = (Path(__file__).parents[2] / ".env.example").read_text(encoding="utf-8")
+    lines = [
+        line[1:].partition("=")[0] + "=1" for line in example.splitlines() if line.startswith("#METSERVE_")
+    ]
+    (tmp_path / ".env").write_text("\n".join(lines))
+    check_names()

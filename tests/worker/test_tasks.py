@@ -219,3 +219,15 @@ def test_results_of_a_worker_that_was_overtaken_are_not_published(bench: Bench) 
     )
     overtaken.run(Stage.ENCODE, "a")
     assert (bench.job().state, bench.job().results) == (JobState.ENCODING, {})
+
+
+def test_a_worker_that_is_told_to_stop_gives_its_stage_back(bench: Bench) -> None:
+    stopping = Shell(**{**vars(bench.shell), "is_stopping": lambda: True})
+    stopping.run(Stage.PREPARE, "a")
+    assert (bench.job().state, bench.job().stage_attempts, bench.job().lease_owner) == (
+        JobState.QUEUED,
+        0,
+        None,
+    )
+    bench.shell.run(Stage.PREPARE, "a")
+    assert bench.job().state == JobState.PREPARED
