@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from core.errors import InvalidInput
-from worker.sessions import CPU, OPENVINO, Network, choose_engine
+from worker.sessions import CPU, CUDA, OPENVINO, Network, choose_engine
 
 
 def test_the_networks_run_where_they_were_asked_to(model_set, engine):
@@ -34,3 +35,24 @@ def test_compiled_networks_are_kept_when_there_is_a_place_for_them(model_set, tm
         pytest.skip("only OpenVINO keeps compiled networks")
     Network(model_set.folder / model_set.manifest.brain_extraction.file, engine, batch=1)
     assert list(tmp_path.iterdir())
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_what_the_cpu_gives(model_set):
+    if CUDA not in onnxruntime.get_available_providers():
+        pytest.skip("this build of onnxruntime has no CUDA provider")
+    path = model_set.folder / model_set.manifest.members[0].file
+    images = np.random.default_rng(0).normal(size=(2, 1, 96, 96, 96)).astype(np.float32)
+    on_gpu = Network(path, choose_engine(threads=1, provider=CUDA), batch=2).run(images)
+    on_cpu = Network(path, choose_engine(threads=2, provider=CPU), batch=2).run(images)
+    np.testing.assert_allclose(on_gpu, on_cpu, atol=1e-3)  # TF32 rounds products to ten bits
+
+
+def test_openvino_gives_what_onnxruntime_itself_gives(model_set):
+    if OPENVINO not in onnxruntime.get_available_providers():
+        pytest.skip("this build of onnxruntime has no OpenVINO provider")
+    path = model_set.folder / model_set.manifest.members[0].file
+    images = np.random.default_rng(0).normal(size=(1, 1, 96, 96, 96)).astype(np.float32)
+    fast = Network(path, choose_engine(threads=2, provider=OPENVINO), batch=1).run(images)
+    plain = Network(path, choose_engine(threads=2, provider=CPU), batch=1).run(images)
+    np.testing.assert_allclose(fast, plain, atol=1e-5)
