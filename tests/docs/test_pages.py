@@ -34,8 +34,9 @@ COMPOSE_ONLY = {
     "METSERVE_HTTP_PUBLISHED_PORT",
     "METSERVE_CPU_QUEUES",
     "METSERVE_HOST",
+    "METSERVE_TEST_T1_DIR",
 }
-"""Variables of docker-compose.yml and the test PACS that no role reads."""
+"""Variables of docker-compose.yml, the test PACS and the tests that no role reads."""
 
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 SETTING = re.compile(r"METSERVE_[A-Z0-9_]*[A-Z0-9]")
