@@ -27,7 +27,7 @@ PAGES = sorted(
 )
 EXAMPLES = [ROOT / "docker-compose.yml", ROOT / "deploy" / "compose.env.example", ROOT / "Dockerfile"]
 
-COMPOSE_ONLY = {
+VARIABLES_OF_NO_ROLE = {
     "METSERVE_DICOM_BIND",
     "METSERVE_DICOM_PUBLISHED_PORT",
     "METSERVE_HTTP_BIND",
@@ -79,7 +79,7 @@ def settings_that_exist() -> set[str]:
         for role in ROLE_SETTINGS
         for field in role.model_fields
     }
-    return names | COMPOSE_ONLY | {CONFIG_FILE_VARIABLE}
+    return names | VARIABLES_OF_NO_ROLE | {CONFIG_FILE_VARIABLE}
 
 
 def rest_paths_that_exist() -> set[str]:
