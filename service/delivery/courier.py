@@ -9,20 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from threading import Event, Thread
 
-from sqlalchemy.exc import SQLAlchemyError
+from prometheus_client import Counter
 
 from core.clock import Clock
 from core.database import JobRow, Sessions
-from core.errors import Defect, Transient
+from core.errors import Defect, LeaseLost, Transient
 from core.logs import logger
 from core.settings import DeliverySettings, Destination
 from core.study_store import StudyStore
 from service.delivery import outbox
 from service.delivery.outbox import Claim
-from service.delivery.push import PushReport, Verdict, push
+from service.delivery.push import PushReport, Verdict, longest_push_s, push
 from service.delivery.results import ResultObject, check_unchanged, result_object
+
+COURIER_ERRORS = Counter("metserve_courier_errors", "Courier steps that failed.", ["step"])
 
 Jitter = Callable[[], float]
 """Returns a number from 0 to 1, a new one each time."""
@@ -32,6 +35,9 @@ JITTER_SHARE = 0.25
 
 MAX_DOUBLINGS = 30
 """Keeps the power of two finite; any pause is longer than ``retry_longest_s`` long before."""
+
+CLAIM_MARGIN_S = 60.0
+"""Added to the time a push can take: reading the files, a busy disk, a busy database."""
 
 PUSHES_A_ROUND = 20
 """Deliveries one round takes for one destination before it looks at the stop signal again."""
@@ -76,13 +82,11 @@ class Courier:
         """Give every encoded job its deliveries; return how many jobs that were.
 
         Without destinations the job is DELIVERED at once: its results are served by REST alone.
+        A job that cannot be planned holds up no other.
         """
         with self._read_sessions() as session:
             job_ids = outbox.unplanned_jobs(session, self._names)
-        for job_id in job_ids:
-            with self._sessions.begin() as session:
-                outbox.plan_job(session, job_id, self._names, self._clock())
-        return len(job_ids)
+        return sum(_succeeds(partial(self._plan, job_id), "plan", job_id=job_id) for job_id in job_ids)
 
     def give_up_unconfigured(self) -> None:
         """Give up what waits for a destination that is no longer in the settings."""
@@ -106,7 +110,7 @@ class Courier:
         with self._read_sessions() as session:
             due = outbox.due_deliveries(session, destination.name, self._clock(), PUSHES_A_ROUND)
         for delivery_id in due:
-            claim = self._claim(delivery_id)
+            claim = self._claim(delivery_id, destination)
             if claim is not None and not self._deliver(claim, destination):
                 return
 
@@ -118,30 +122,32 @@ class Courier:
         ]
         for thread in threads:
             thread.start()
-        self._repeat(self._keep_outbox, stop)
+        self._repeat(self._keep_outbox, "keep outbox", stop)
         for thread in threads:
             thread.join()
+
+    def _plan(self, job_id: str) -> None:
+        with self._sessions.begin() as session:
+            outbox.plan_job(session, job_id, self._names, self._clock())
 
     def _keep_outbox(self) -> None:
         self.plan()
         self.give_up_unconfigured()
 
     def _run_destination(self, destination: Destination, stop: Event) -> None:
-        self._repeat(lambda: self.deliver_to(destination), stop)
+        step = f"deliver to {destination.name}"
+        self._repeat(partial(self.deliver_to, destination), step, stop)
 
-    def _repeat(self, step: Callable[[], object], stop: Event) -> None:
-        """Run a step again and again; the database may be away for a while."""
+    def _repeat(self, step: Callable[[], object], name: str, stop: Event) -> None:
+        """Run a step again and again; one that fails ends neither its thread nor the others."""
         while not stop.is_set():
-            try:
-                step()
-            except SQLAlchemyError as error:
-                logger().error("delivery waits for the database", error=type(error).__name__)
+            _succeeds(step, name)
             stop.wait(self._settings.poll_interval_s)
 
-    def _claim(self, delivery_id: int) -> Claim | None:
+    def _claim(self, delivery_id: int, destination: Destination) -> Claim | None:
         """Take a delivery for as long as the push can take at worst."""
         now = self._clock()
-        held_s = max(self._settings.retry_first_s, 4 * self._settings.timeout_s)
+        held_s = longest_push_s(len(destination.objects), self._settings.timeout_s) + CLAIM_MARGIN_S
         with self._sessions.begin() as session:
             return outbox.claim(session, delivery_id, now=now, held_until=now + timedelta(seconds=held_s))
 
@@ -154,7 +160,13 @@ class Courier:
             report = PushReport(Verdict.REFUSED, f"Defect: {error}")
         except Transient as error:
             report = PushReport(Verdict.RETRY, str(error))
-        self._record(claim, report)
+        except Exception as error:  # noqa: BLE001 - unforeseen: tried again, until its time is over
+            logger().exception("a push failed unexpectedly", job_id=claim.job_id)
+            report = PushReport(Verdict.RETRY, f"the push failed unexpectedly ({type(error).__name__})")
+        try:
+            self._record(claim, report)
+        except LeaseLost as error:
+            logger().warning("a delivery was taken over", job_id=claim.job_id, error=str(error))
         return report.reachable
 
     def _load(self, claim: Claim, destination: Destination) -> list[ResultObject]:
@@ -207,6 +219,17 @@ class Courier:
 
     def _expired(self, claim: Claim) -> bool:
         return self._clock() - claim.created_at >= timedelta(seconds=self._settings.retry_for_s)
+
+
+def _succeeds(step: Callable[[], object], name: str, **facts: str) -> bool:
+    """Run a step; one that fails is logged and counted."""
+    try:
+        step()
+    except Exception:  # noqa: BLE001 - delivery outlives a lost database and an unforeseen job
+        COURIER_ERRORS.labels(name).inc()
+        logger().exception("a delivery step failed", step=name, **facts)
+        return False
+    return True
 
 
 def _report_given_up(job_id: str, destination: str, error: str) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
 
 from core.database import DeliveryRow, JobRow
-from core.errors import InvalidInput
+from core.errors import InvalidInput, LeaseLost
 from core.job import JobState, check_transition
 
 PLANNED_AT_ONCE = 100
@@ -118,27 +118,26 @@ def claim(session: Session, delivery_id: int, *, now: datetime, held_until: date
 
 
 def record_delivered(session: Session, taken: Claim, now: datetime) -> None:
-    """Record that the peer has everything; the job is DELIVERED with its last delivery."""
+    """Record that the peer has everything; the job is DELIVERED with its last delivery.
+
+    Raises
+    ------
+    LeaseLost
+        A newer attempt took the delivery over; so do the other ``record_`` functions.
+    """
     job = session.get_one(JobRow, taken.job_id, with_for_update=True)
-    delivery = session.get_one(DeliveryRow, taken.delivery_id)
-    delivery.state = DeliveryState.DELIVERED
-    delivery.delivered_at = now
-    delivery.last_error = ""
+    _record(session, taken, state=DeliveryState.DELIVERED, delivered_at=now, last_error="")
     _finish_when_delivered(job, now)
 
 
 def record_postponed(session: Session, taken: Claim, error: str, next_try_at: datetime) -> None:
     """Record a failed attempt that is repeated later."""
-    delivery = session.get_one(DeliveryRow, taken.delivery_id)
-    delivery.last_error = error[:MAX_ERROR_LENGTH]
-    delivery.next_try_at = next_try_at
+    _record(session, taken, last_error=error[:MAX_ERROR_LENGTH], next_try_at=next_try_at)
 
 
 def record_given_up(session: Session, taken: Claim, error: str) -> None:
     """Record that there is no use in trying again unless a person says so."""
-    delivery = session.get_one(DeliveryRow, taken.delivery_id)
-    delivery.state = DeliveryState.GIVEN_UP
-    delivery.last_error = error[:MAX_ERROR_LENGTH]
+    _record(session, taken, state=DeliveryState.GIVEN_UP, last_error=error[:MAX_ERROR_LENGTH])
 
 
 def hold_back(session: Session, destination: str, until: datetime) -> None:
@@ -180,6 +179,22 @@ def redeliver(
     _restart(delivery, now)
     session.flush()
     return delivery
+
+
+def _record(session: Session, taken: Claim, **values: object) -> None:
+    """Write what became of an attempt, unless the delivery was claimed, ended or started anew since.
+
+    Attempts count from 1 again in a delivery that was started anew; its creation tells it apart.
+    """
+    is_still_taken = (
+        DeliveryRow.id == taken.delivery_id,
+        DeliveryRow.state == DeliveryState.PENDING,
+        DeliveryRow.attempts == taken.attempt,
+        DeliveryRow.created_at == taken.created_at,
+    )
+    result = session.execute(update(DeliveryRow).where(*is_still_taken).values(**values))
+    if not isinstance(result, CursorResult) or result.rowcount != 1:
+        raise LeaseLost(f"attempt {taken.attempt} at delivery {taken.delivery_id} is no longer the newest")
 
 
 def _lacks_delivery(destinations: Collection[str]) -> ColumnElement[bool]:

@@ -33,6 +33,9 @@ PASSING_FAILURES = frozenset({0x0110, 0x0213})
 ALREADY_THERE = 0x0111
 """Duplicate SOP Instance: our UIDs derive from the content, so the peer has this very object."""
 
+STEPS_AROUND_THE_OBJECTS = 3
+"""Connecting, negotiating and releasing may each take the time limit, as each object may."""
+
 
 class Verdict(StrEnum):
     """What became of one object, or of the whole push."""
@@ -73,22 +76,30 @@ def push(
         Never raises for what a peer or the network does.
     """
     ae = _sender(results, ae_title, timeout_s)
+    where = f"{peer.ae_title} at {peer.host}:{peer.port}"
     connected = Event()
-    association = ae.associate(
-        peer.host,
-        peer.port,
-        ae_title=peer.ae_title,
-        evt_handlers=[(evt.EVT_CONN_OPEN, on_connected, [connected])],
-    )
+    try:
+        association = ae.associate(
+            peer.host,
+            peer.port,
+            ae_title=peer.ae_title,
+            evt_handlers=[(evt.EVT_CONN_OPEN, on_connected, [connected])],
+        )
+    except (OSError, UnicodeError) as error:  # the name is unknown, or cannot be a name at all
+        return PushReport(Verdict.RETRY, f"{where} cannot be reached: {error}", reachable=False)
     try:
         if not association.is_established:
-            where = f"{peer.ae_title} at {peer.host}:{peer.port}"
             return _no_association(association, results, where, connected=connected.is_set())
         replies = [_send(association, result) for result in results]
     finally:
         if association.is_established:
             association.release()
     return _summary(replies)
+
+
+def longest_push_s(objects: int, timeout_s: float) -> float:
+    """Return how long a push of so many objects can take at worst, in seconds."""
+    return (STEPS_AROUND_THE_OBJECTS + objects) * timeout_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ import contextlib
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydicom.uid import UID, ComprehensiveSRStorage, ExplicitVRLittleEndian, SegmentationStorage
 from pynetdicom import AE, evt
@@ -24,6 +25,8 @@ class StoragePeer:
         Answer to each SOP class that is not simply stored.
     aborts
         Abort in the middle of every C-STORE.
+    on_store
+        Done in the middle of every C-STORE.
     """
 
     def __init__(
@@ -32,9 +35,11 @@ class StoragePeer:
         *,
         statuses: dict[UID, int] | None = None,
         aborts: bool = False,
+        on_store: Callable[[], None] = lambda: None,
     ) -> None:
         self.statuses = dict(statuses or {})
         self.aborts = aborts
+        self.on_store = on_store
         self.received: list[tuple[UID, UID]] = []
         self.bytes_by_class: dict[UID, bytes] = {}
         self.associations = 0
@@ -61,6 +66,7 @@ class StoragePeer:
         if self.aborts:
             event.assoc.abort()
             return 0x0000
+        self.on_store()
         sop_class = event.request.AffectedSOPClassUID
         status = self.statuses.get(sop_class, 0x0000)
         if status == 0x0000 or status >> 12 == 0xB:
@@ -70,10 +76,9 @@ class StoragePeer:
 
 
 @contextlib.contextmanager
-def storage_peer(
-    sop_classes: Sequence[UID] = STORED, *, statuses: dict[UID, int] | None = None, aborts: bool = False
-) -> Iterator[StoragePeer]:
-    peer = StoragePeer(sop_classes, statuses=statuses, aborts=aborts)
+def storage_peer(sop_classes: Sequence[UID] = STORED, **options: Any) -> Iterator[StoragePeer]:
+    """Run a StoragePeer with these options."""
+    peer = StoragePeer(sop_classes, **options)
     try:
         yield peer
     finally:
