@@ -2,7 +2,8 @@
 
     python benchmarks/analysis.py [--profile full] [--seed 0] [--json FILE]
 
-The analysis runs in a process of its own, as it does in a worker. Exits 1 when a limit is exceeded.
+The analysis runs in a process of its own, as it does in a worker. Exits 1 when a limit is exceeded;
+on a machine that is busy with other work the CPU time counts.
 """
 
 from __future__ import annotations
@@ -46,6 +47,9 @@ from worker.stages import Stages
 SECONDS_LIMIT = 180.0
 """Of one analysis on two idle cores without a GPU: the result is there before the planner opens the study."""
 
+OVERLAP = 0.75
+"""CPU seconds a thread spends in a second on idle cores, at least: inference keeps every one busy."""
+
 PEAK_MEMORY_LIMIT_BYTES = 4_000_000_000
 """Of the worker process, models included: a worker fits beside a PACS gateway on a machine of 8 GB."""
 
@@ -78,13 +82,15 @@ class Measurement:
     stages_s: dict[str, float]
     parts_s: dict[str, float]
     total_s: float
+    cpu_s: float
     seconds_per_window: float
     peak_memory_bytes: int
 
     @property
     def within_limits(self) -> bool:
         """Whether time and memory are what the method promises."""
-        return self.total_s <= SECONDS_LIMIT and self.peak_memory_bytes <= PEAK_MEMORY_LIMIT_BYTES
+        idle_s = min(self.total_s, self.cpu_s / (OVERLAP * self.threads))
+        return idle_s <= SECONDS_LIMIT and self.peak_memory_bytes <= PEAK_MEMORY_LIMIT_BYTES
 
 
 @dataclass
@@ -139,8 +145,10 @@ def measure(folder: Path, profile: str) -> Measurement:
     _watch_parts(stopwatch)
     stages = Stages(models, "benchmark")
     context = _context(read_study_folder(folder / "study"), StudyStore(folder / "data"))
+    cpu_start = time.process_time()
     stages_s, lesions = _run_stages(stages, context)
-    return _measurement(models, stopwatch, models_s, stages_s, lesions)
+    cpu_s = time.process_time() - cpu_start
+    return _measurement(models, stopwatch, models_s, stages_s, cpu_s, lesions)
 
 
 def _parse_arguments() -> argparse.Namespace:
@@ -209,7 +217,12 @@ def _run_stages(stages: Stages, context: StageContext) -> tuple[dict[str, float]
 
 
 def _measurement(
-    models: LoadedModels, stopwatch: Stopwatch, models_s: float, stages_s: dict[str, float], lesions: int
+    models: LoadedModels,
+    stopwatch: Stopwatch,
+    models_s: float,
+    stages_s: dict[str, float],
+    cpu_s: float,
+    lesions: int,
 ) -> Measurement:
     parts_s = dict(stopwatch.seconds)
     known = sum(parts_s[part] for part in ("decode, stack", "registration", "brain"))
@@ -226,6 +239,7 @@ def _measurement(
         stages_s=stages_s,
         parts_s={part: parts_s[part] for part in PARTS},
         total_s=sum(stages_s.values()),
+        cpu_s=cpu_s,
         seconds_per_window=parts_s["members"] / (members * windows),
         peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIBIBYTE,
     )
@@ -248,7 +262,7 @@ def _print(measurement: Measurement) -> None:
         f"{measurement.seconds_per_window:.3f} s a window; {measurement.lesions} lesions"
     )
     console.print(
-        f"total {measurement.total_s:.0f} s, limit {SECONDS_LIMIT:.0f} s; "
+        f"total {measurement.total_s:.0f} s, {measurement.cpu_s:.0f} s of CPU, limit {SECONDS_LIMIT:.0f} s; "
         f"peak memory {measurement.peak_memory_bytes / 1e9:.2f} GB, "
         f"limit {PEAK_MEMORY_LIMIT_BYTES / 1e9:.2f} GB"
     )
