@@ -27,7 +27,7 @@ def open_broker(settings: CommonSettings, *, stage_time_limit_s: int = 1800) -> 
     """
     app = Celery("metserve", set_as_current=False)
     app.conf.update(
-        broker_url=settings.broker_url or "filesystem://",
+        broker_url=settings.broker_url or "filesystem://localhost",  # kombu warns without a host
         broker_transport_options=_transport_options(settings),
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,

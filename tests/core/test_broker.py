@@ -19,6 +19,11 @@ def test_without_a_broker_url_messages_are_files_in_the_data_folder(tmp_path: Pa
     assert "infer" in message.name
 
 
+def test_message_files_need_no_warning_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    ring(open_broker(CommonSettings(data_dir=tmp_path)), Stage.INFER, "job-1")
+    assert caplog.records == []
+
+
 def test_a_message_carries_the_job_id_and_nothing_else(tmp_path: Path) -> None:
     ring(open_broker(CommonSettings(data_dir=tmp_path)), Stage.PREPARE, "job-1")
     (message,) = (tmp_path / "broker" / "messages").iterdir()
