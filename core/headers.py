@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -35,6 +36,7 @@ def read_instance_header(dataset: Dataset) -> InstanceHeader:
         An instance, pixels not needed.
     """
     first = _first_frame(dataset)
+    acquisition_date, acquisition_time = _acquisition(dataset)
     return InstanceHeader(
         study_instance_uid=_uid(dataset, "StudyInstanceUID"),
         series_instance_uid=_uid(dataset, "SeriesInstanceUID"),
@@ -45,7 +47,8 @@ def read_instance_header(dataset: Dataset) -> InstanceHeader:
         series_number=_integer(dataset, "SeriesNumber"),
         instance_number=_integer(dataset, "InstanceNumber"),
         acquisition_number=_integer(dataset, "AcquisitionNumber"),
-        acquisition_time=_text(dataset, "AcquisitionTime") or _text(dataset, "AcquisitionDateTime")[8:],
+        acquisition_date=acquisition_date,
+        acquisition_time=acquisition_time,
         series_description=_text(dataset, "SeriesDescription"),
         protocol_name=_text(dataset, "ProtocolName"),
         sequence_name=_text(dataset, "SequenceName") or _text(dataset, "PulseSequenceName"),
@@ -118,6 +121,14 @@ def _found(places: list[Dataset], keyword: str) -> Any:
 def _text(dataset: Dataset, keyword: str) -> str:
     value = dataset.get(keyword)
     return "" if value is None else _cleaned(value)
+
+
+def _acquisition(dataset: Dataset) -> tuple[str, str]:
+    """Return date and local time; a DT may end in a zone offset (PS3.5 6.2): ``20261123101500.5+0100``."""
+    moment = re.split("[+-]", _text(dataset, "AcquisitionDateTime"))[0]
+    time = _text(dataset, "AcquisitionTime")
+    date = _text(dataset, "AcquisitionDate") if time else ""
+    return date or moment[:8], time or moment[8:]
 
 
 def _uid(dataset: Dataset, keyword: str) -> str:

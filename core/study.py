@@ -41,6 +41,7 @@ class InstanceHeader:
     series_number: int | None = None
     instance_number: int | None = None
     acquisition_number: int | None = None
+    acquisition_date: str = ""
     acquisition_time: str = ""
     series_description: str = ""
     protocol_name: str = ""

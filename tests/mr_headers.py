@@ -53,6 +53,16 @@ PHILIPS_TFE: dict[str, Any] = {
     "FlipAngle": 8,
     "ImageType": ["ORIGINAL", "PRIMARY", "M_FFE", "M", "FFE"],
 }
+T1_VIBE: dict[str, Any] = {
+    "Manufacturer": "SIEMENS",
+    "ScanningSequence": "GR",
+    "SequenceVariant": "SP",
+    "MRAcquisitionType": "3D",
+    "RepetitionTime": 6.1,
+    "EchoTime": 2.4,
+    "FlipAngle": 11,
+    "ImageType": ["ORIGINAL", "PRIMARY", "M", "NORM"],
+}
 T1_SPIN_ECHO: dict[str, Any] = {
     "Manufacturer": "SIEMENS",
     "ScanningSequence": "SE",

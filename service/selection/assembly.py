@@ -16,15 +16,18 @@ from core.study import (
     SeriesVerdict,
     Study,
 )
+from service.selection.acquisition_times import Moment
+from service.selection.assumed_contrast import assume_contrast
 from service.selection.series_scores import (
     Hindrance,
     Obstacle,
     Score,
     find_hindrance,
-    is_later,
     is_same_acquisition,
     score_pair,
     score_series,
+    score_t1_post,
+    why_of_post,
 )
 from service.selection.series_traits import Contrast, Correction, SeriesTraits, read_traits
 
@@ -61,13 +64,13 @@ def select_series(study: Study) -> Selection | Refusal:
     if not found.posts:
         return _refuse(found)
     post = found.posts[0]
-    natives, enhanced_later = _rank_natives(found.others, post.traits)
+    natives, of_post = _rank_natives(found.others, post.traits)
     t1 = natives[0] if natives else None
     verdicts = [
         *_hindered_verdicts(found),
         *_role_verdicts(SeriesRole.T1_POST, found.posts),
         *_role_verdicts(SeriesRole.T1, natives),
-        *(_verdict(traits, _ENHANCED_LATER) for traits in enhanced_later),
+        *(_verdict(traits, (reason,)) for traits, reason in of_post),
     ]
     return Selection(
         mode=AnalysisMode.FULL if t1 else AnalysisMode.T1_POST_ONLY,
@@ -81,16 +84,21 @@ def is_due(
     result: Selection | Refusal, *, quiet_s: float, is_requested: bool, settings: AssemblySettings
 ) -> bool:
     """Tell whether a study that got nothing new for ``quiet_s`` is to be answered now."""
-    if is_requested:
-        return True
+    return is_requested or quiet_s >= required_quiet_s(result, settings)
+
+
+def required_quiet_s(result: Selection | Refusal, settings: AssemblySettings) -> float:
+    """Return for how long nothing new may have come before a study is answered, in seconds."""
     complete = isinstance(result, Selection) and result.mode is AnalysisMode.FULL
-    return quiet_s >= (settings.quiet_period_s if complete else settings.incomplete_quiet_period_s)
+    return settings.quiet_period_s if complete else settings.incomplete_quiet_period_s
 
 
 def _sort_series(study: Study) -> _Sorted:
     judged = [(traits, find_hindrance(traits)) for traits in map(read_traits, study.series)]
-    usable = [traits for traits, hindrance in judged if hindrance is None]
-    posts = [_Candidate(t, score_series(t)) for t in usable if t.contrast is Contrast.GIVEN]
+    usable = assume_contrast(
+        [traits for traits, hindrance in judged if hindrance is None], [traits for traits, _ in judged]
+    )
+    posts = [_Candidate(t, score_t1_post(t)) for t in usable if t.contrast is Contrast.GIVEN]
     return _Sorted(
         hindered=tuple((traits, hindrance) for traits, hindrance in judged if hindrance),
         posts=tuple(sorted(posts, key=_rank, reverse=True)),
@@ -98,27 +106,25 @@ def _sort_series(study: Study) -> _Sorted:
     )
 
 
-def _rank(candidate: _Candidate) -> tuple[float, float, int, str]:
+def _rank(candidate: _Candidate) -> tuple[float, Moment, int, str]:
     """Points first; equals: the later acquisition, then the higher number."""
     traits = candidate.traits
     return (
         candidate.score.points,
-        traits.acquired_at_s or 0.0,
+        traits.acquired_at or Moment(0, 0.0),
         traits.first.series_number or 0,
         traits.series.series_instance_uid,
     )
 
 
-_ENHANCED_LATER = ("acquired after the T1 post-contrast: shows contrast agent, no T1",)
-
-
 def _rank_natives(
     others: tuple[SeriesTraits, ...], post: SeriesTraits
-) -> tuple[tuple[_Candidate, ...], tuple[SeriesTraits, ...]]:
-    """Return candidates for T1, best first, and those acquired after contrast was given."""
-    late = tuple(t for t in others if t.contrast is Contrast.UNKNOWN and is_later(t, post))
-    candidates = [_native_candidate(t, post) for t in others if t not in late]
-    return tuple(sorted(candidates, key=_rank, reverse=True)), late
+) -> tuple[tuple[_Candidate, ...], tuple[tuple[SeriesTraits, str], ...]]:
+    """Return candidates for T1, best first, and those that show contrast, with the reason."""
+    judged = [(traits, why_of_post(traits, post)) for traits in others]
+    candidates = [_native_candidate(traits, post) for traits, reason in judged if not reason]
+    of_post = tuple((traits, reason) for traits, reason in judged if reason)
+    return tuple(sorted(candidates, key=_rank, reverse=True)), of_post
 
 
 def _native_candidate(traits: SeriesTraits, post: SeriesTraits) -> _Candidate:

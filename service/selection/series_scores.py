@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 from core.study import Vector
+from service.selection.acquisition_times import are_equal, is_after
+from service.selection.image_kinds import DixonPart
 from service.selection.series_stacks import Stack, slice_normal
-from service.selection.series_traits import Anatomy, Contrast, Correction, SeriesTraits
+from service.selection.series_traits import MIN_SLICES, Anatomy, Contrast, Correction, SeriesTraits
 from service.selection.series_weighting import Family
-
-MIN_SLICES = 20
-"""Fewer do not hold a head at a spacing that shows metastases."""
 
 MAX_SPACING_MM = 6.0
 """A lesion of a few millimetres falls between slices further apart."""
@@ -22,9 +21,6 @@ MIN_COVERAGE_MM = 80.0
 
 MAX_PIXEL_SPACING_MM = 2.0
 """In the plane of the slices."""
-
-HALF_DAY_S = 43_200.0
-"""Two series of one examination that lie further apart were acquired around midnight."""
 
 PARALLEL_COSINE = 0.95
 """Slice normals within 18 degrees count as one orientation."""
@@ -58,6 +54,11 @@ class Score:
     reasons: tuple[str, ...]
 
 
+NO_FRAME_OF_REFERENCE_POINTS = -100.0
+"""More than all else together: planning systems cannot place results without one."""
+
+_NO_FRAME_OF_REFERENCE = "no Frame of Reference UID: any T1 post-contrast that has one is preferred"
+
 Rule = tuple[float, Callable[[SeriesTraits], bool], str]
 PairRule = tuple[float, Callable[[SeriesTraits, SeriesTraits], bool], str]
 
@@ -76,26 +77,48 @@ def score_series(traits: SeriesTraits) -> Score:
     return Score(sum(points for points, _ in met), tuple(reason for _, reason in met))
 
 
+def score_t1_post(traits: SeriesTraits) -> Score:
+    """Return how well a series serves as T1-post, the grid that all results lie on."""
+    score = score_series(traits)
+    if traits.first.frame_of_reference_uid:
+        return score
+    return Score(score.points + NO_FRAME_OF_REFERENCE_POINTS, (*score.reasons, _NO_FRAME_OF_REFERENCE))
+
+
 def score_pair(t1: SeriesTraits, t1_post: SeriesTraits) -> Score:
     """Return how well a T1 fits beside a T1-post: the subtraction wants two alike scans."""
     met = [(points, reason) for points, applies, reason in _PAIR_RULES if applies(t1, t1_post)]
     return Score(sum(points for points, _ in met), tuple(reason for _, reason in met))
 
 
-def is_later(one: SeriesTraits, other: SeriesTraits) -> bool | None:
-    """Tell whether one series was acquired after another; None when a time is missing or equal."""
-    if one.acquired_at_s is None or other.acquired_at_s is None or one.acquired_at_s == other.acquired_at_s:
-        return None
-    later = one.acquired_at_s > other.acquired_at_s
-    around_midnight = abs(one.acquired_at_s - other.acquired_at_s) > HALF_DAY_S
-    return later != around_midnight
-
-
 def is_same_acquisition(one: SeriesTraits, other: SeriesTraits) -> bool:
     """Tell whether two series are reconstructions of one acquisition (ND and DIS3D, a reformat)."""
     if one.is_reformatted or other.is_reformatted:
         return True
-    return one.acquired_at_s is not None and one.acquired_at_s == other.acquired_at_s
+    return are_equal(one.acquired_at, other.acquired_at)
+
+
+def why_of_post(traits: SeriesTraits, post: SeriesTraits) -> str:
+    """Return why a series not known to be native shows the T1-post's contrast; empty when it may not.
+
+    A series is known to precede the contrast by its time only; a computed one may come from either.
+    """
+    if traits.contrast is not Contrast.UNKNOWN:
+        return ""
+    if are_equal(traits.acquired_at, post.acquired_at):
+        return "a reconstruction of the T1 post-contrast, acquired at the same time: no T1"
+    is_after_post = is_after(traits.acquired_at, post.acquired_at)
+    if is_after_post:
+        return "acquired after the T1 post-contrast: shows contrast agent, no T1"
+    if traits.is_derived and is_after_post is None:
+        return "a derived series not known to be native, perhaps of the T1 post-contrast: no T1"
+    return ""
+
+
+def are_alike(one: SeriesTraits, other: SeriesTraits) -> bool:
+    """Tell whether two series are one protocol, run twice."""
+    same = (one.line, one.family, one.correction) == (other.line, other.family, other.correction)
+    return same and _are_parallel(one, other) and _have_like_spacing(one, other)
 
 
 def _stack(traits: SeriesTraits) -> Stack:
@@ -162,6 +185,7 @@ _RULES: Sequence[Rule] = (
     (5, lambda t: 110.0 <= _stack(t).coverage_mm < 140.0, "covers the brain, barely"),
     (6, lambda t: t.family is Family.PREPARED_GRADIENT_ECHO, Family.PREPARED_GRADIENT_ECHO.value),
     (4, lambda t: t.anatomy is Anatomy.HEAD, "of the head"),
+    (-2, lambda t: t.dixon_part is DixonPart.IN_PHASE, "in-phase image of a Dixon scan"),
     (-20, lambda t: t.is_reformatted, "a reformat, not as acquired"),
 )
 """Points for planning: geometry that is true and fine counts most; ties go to the later scan."""
@@ -189,5 +213,9 @@ _PAIR_RULES: Sequence[PairRule] = (
     (10, _are_parallel, "same orientation"),
     (10, _have_like_spacing, "like slice spacing"),
     (10, lambda t1, _: t1.contrast is Contrast.NOT_GIVEN, "known to be native"),
-    (10, lambda t1, post: is_later(post, t1) is True, "acquired before the T1 post-contrast"),
+    (
+        10,
+        lambda t1, post: is_after(post.acquired_at, t1.acquired_at) is True,
+        "acquired before the T1 post-contrast",
+    ),
 )

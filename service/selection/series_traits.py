@@ -8,6 +8,8 @@ from enum import StrEnum
 from core.headers import ANALYSED_SOP_CLASSES
 from core.study import InstanceHeader, Series
 from service.selection import series_words as words
+from service.selection.acquisition_times import Moment, earliest_acquisition
+from service.selection.image_kinds import DixonPart, dixon_part, useless_kind
 from service.selection.series_stacks import Stack, find_stack
 from service.selection.series_weighting import Family, Weighting, read_weighting
 
@@ -15,31 +17,14 @@ OWN_MANUFACTURER = "metserve"
 RESULT_MODALITIES = frozenset({"SEG", "SR", "RTSTRUCT", "KO", "PR"})
 """Results, ours or others': never a source."""
 
+MIN_SLICES = 20
+"""Fewer do not hold a head at a spacing that shows metastases."""
+
 _NO_AGENT = frozenset(
     {"NONE", "NO", "N/A", "NA", "N", "NEIN", "OHNE", "KEIN", "KEINE", "NON", "SANS", "NATIV", "WITHOUT"}
 )
 """Written into Contrast/Bolus Agent by people who mean that none was given."""
 
-_NOT_A_SCAN_IMAGE_TYPES = {
-    "SUBTRACTION": "a subtraction",
-    "SUB": "a subtraction",
-    "MIP": "a projection",
-    "MAX_IP": "a projection",
-    "MIN_IP": "a projection",
-    "MNIP": "a projection",
-    "PROJECTION IMAGE": "a projection",
-    "VOLUME_RENDER": "a projection",
-    "LOCALIZER": "a localiser",
-    "ADC": "an ADC map",
-    "FA": "a diffusion map",
-    "TRACEW": "a diffusion map",
-    "PHASE": "a phase image",
-    "PHASE MAP": "a phase image",
-    "P": "a phase image",
-    "SCREEN SAVE": "a screen shot",
-    "T1 MAP": "a parameter map",
-    "PASTED": "a composed image",
-}
 _REFORMAT_IMAGE_TYPES = frozenset({"MPR", "REFORMATTED", "CSAPARALLEL", "CURVED_MPR", "RESAMPLED"})
 
 
@@ -82,8 +67,10 @@ class SeriesTraits:
         Where the contrast is known from, in words.
     not_a_scan
         What the images are when they are no acquired stack (a projection, a localiser); else empty.
-    acquired_at_s
-        Seconds since midnight, None when unknown.
+    dixon_part
+        Which image of a Dixon scan this is, None for other scans.
+    acquired_at
+        When the first slice was acquired, None when unknown.
     """
 
     series: Series
@@ -97,8 +84,9 @@ class SeriesTraits:
     correction: Correction
     anatomy: Anatomy
     not_a_scan: str
+    dixon_part: DixonPart | None
     is_reformatted: bool
-    acquired_at_s: float | None
+    acquired_at: Moment | None
 
     @property
     def is_mr(self) -> bool:
@@ -110,6 +98,11 @@ class SeriesTraits:
         """True for an object that somebody computed from a study, metserve included."""
         own = self.first.manufacturer.lower() == OWN_MANUFACTURER
         return own or self.first.modality in RESULT_MODALITIES
+
+    @property
+    def is_derived(self) -> bool:
+        """True for images computed from others: a reformat, a filtered copy."""
+        return self.is_reformatted or "DERIVED" in {value.upper() for value in self.first.image_type}
 
     @property
     def is_3d(self) -> bool:
@@ -129,7 +122,7 @@ def read_traits(series: Series) -> SeriesTraits:
     first = stack.instances[0] if stack else series.instances[0]
     line = words.normalise(first.series_description) or words.normalise(first.protocol_name)
     weighting, family = read_weighting(first, line)
-    contrast, contrast_source = _contrast(first)
+    contrast, contrast_source = _contrast(first, line)
     return SeriesTraits(
         series=series,
         first=first,
@@ -141,16 +134,19 @@ def read_traits(series: Series) -> SeriesTraits:
         contrast_source=contrast_source,
         correction=_correction(first, line),
         anatomy=_anatomy(first),
-        not_a_scan=_not_a_scan(first, line),
+        not_a_scan=_not_a_scan(first, line, stack),
+        dixon_part=dixon_part(first),
         is_reformatted=_is_reformatted(first, line),
-        acquired_at_s=_seconds(first.acquisition_time),
+        acquired_at=earliest_acquisition(stack.instances if stack else series.instances),
     )
 
 
-def _contrast(header: InstanceHeader) -> tuple[Contrast, str]:
+def _contrast(header: InstanceHeader, line: str) -> tuple[Contrast, str]:
     agent = header.contrast_bolus_agent.strip()
     if agent.upper() in _NO_AGENT:
         return Contrast.NOT_GIVEN, "Contrast/Bolus Agent says none"
+    if agent and words.says_contrast(line) is False:
+        return Contrast.UNKNOWN, "Contrast/Bolus Agent is filled in, the description says native"
     if agent:
         return Contrast.GIVEN, "Contrast/Bolus Agent is filled in"
     for name, text in (("description", header.series_description), ("protocol name", header.protocol_name)):
@@ -181,22 +177,12 @@ def _anatomy(header: InstanceHeader) -> Anatomy:
     return Anatomy.HEAD if words.names_head(described) else Anatomy.UNKNOWN
 
 
-def _not_a_scan(header: InstanceHeader, line: str) -> str:
-    for value in header.image_type:
-        if value.upper() in _NOT_A_SCAN_IMAGE_TYPES:
-            return _NOT_A_SCAN_IMAGE_TYPES[value.upper()]
-    return words.not_a_scan(line) or ""
+def _not_a_scan(header: InstanceHeader, line: str, stack: Stack | None) -> str:
+    few_slices = stack is None or stack.slices < MIN_SLICES or bool(stack.irregularity)
+    return useless_kind(header) or words.not_a_scan(line, few_slices=few_slices) or ""
 
 
 def _is_reformatted(header: InstanceHeader, line: str) -> bool:
     values = {value.upper() for value in header.image_type}
     derived = "DERIVED" in values
     return bool(values & _REFORMAT_IMAGE_TYPES) or (derived and words.says_reformatted(line))
-
-
-def _seconds(time: str) -> float | None:
-    """Return a DICOM TM (PS3.5 6.2) as seconds since midnight."""
-    try:
-        return int(time[0:2]) * 3600 + int(time[2:4] or 0) * 60 + float(time[4:] or 0)
-    except ValueError:
-        return None

@@ -65,9 +65,9 @@ def read_weighting(header: InstanceHeader, line: str) -> tuple[Weighting, Family
         The normalised description.
     """
     family = _family(header)
-    foreign = _marked_otherwise(header) or words.other_weighting(line)
     by_timing = _t1_by_timing(header, family)
-    if foreign and not (by_timing and foreign in _TIMING_OVERRULES):
+    foreign = _marked_otherwise(header) or _named_otherwise(line, family, is_t1=by_timing is True)
+    if foreign:
         return Weighting(False, foreign), family
     if by_timing is None:
         return _by_words(line), family
@@ -75,8 +75,16 @@ def read_weighting(header: InstanceHeader, line: str) -> tuple[Weighting, Family
     return Weighting(by_timing, f"{verdict} by its timing ({_timing(header)})"), family
 
 
-_TIMING_OVERRULES = frozenset({"a T2", "a FLAIR", "proton density"})
-"""Descriptions copied from another protocol; timing tells these apart from T1, unlike angiography."""
+_TIMING_OVERRULES = frozenset({"a T2", "a FLAIR", "proton density", "diffusion", "susceptibility"})
+"""Names that T1 timing refutes; angiography and perfusion have the timing of a spoiled gradient echo."""
+
+
+def _named_otherwise(line: str, family: Family, *, is_t1: bool) -> str | None:
+    """Return the weighting a description names, unless T1 timing cannot be that."""
+    if is_t1 and family in {Family.PREPARED_GRADIENT_ECHO, Family.SPIN_ECHO}:
+        return None
+    named = words.other_weightings(line)
+    return next((name for name in named if not (is_t1 and name in _TIMING_OVERRULES)), None)
 
 
 def _marked_otherwise(header: InstanceHeader) -> str | None:

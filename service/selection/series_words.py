@@ -8,17 +8,27 @@ from __future__ import annotations
 
 import re
 
-_NATIVE = re.compile(
-    r"\bpre\b|\bpr[eé]\b|nativ|unenhanced|non[ -]?contrast|\bohne\b|\bsans\b|\bwithout\b"
-    r"|\bw ?/ ?o\b|\bvor\b|\bavant\b|\bno (contrast|gad|gd|c)\b|\bnc\b|\bo\.? ?km\b|(?<!\w)-c\b|\bc-(?!\w)"
+_AGENT = r"([ -]?(\+ ?)?(contrast|kontrast(mittel)?|km|gad\w*|gd|inj\w*|iv|c\b))?"
+_TREATMENT = (
+    r"(?![ -]?(op|surg|resec|srs|srt|rad|rt|wbrt|gk|gamma|cyber|treat|trait|ther|chemo|biops|plan|bestr))"
 )
-"""Looked for first: ``ohne KM`` names the agent too."""
+"""``pre SRS``, ``vor Bestrahlung``: a date in the patient's history, not in the examination."""
+
+_NATIVE = re.compile(
+    rf"(\bpr[eé]\b{_TREATMENT}|\bvor\b{_TREATMENT}|\bavant\b{_TREATMENT}|\bohne\b|\bsans\b|\bwithout\b"
+    rf"|\bw ?/ ?o\b|\bwo\b){_AGENT}|\w*nativ\w*|unenhanced|\bnon[ -]?(contrast|enhanced)|\bnc\b|\bo ?km\b"
+    r"|\bno (contrast|gad\w*|gd|c)\b|(?<!\w)-c\b|\bc-(?!\w)"
+)
+"""With the agent's name where one follows: ``ohne KM`` does not speak of contrast agent given."""
 
 _ENHANCED = re.compile(
-    r"\bpost\b|\bpostgad|\+ ?(c|gd|gad|km|kontrast|contrast|inj)\b|\bc\+|\bkm\+|\bgd\+|\bgd\b|\bgado?\w*"
-    r"|\bkm\b|\bce\b|\bce[- ]?t1|kontrast|contrast|\binj\w*|\bapr[eè]s\b|\bnach\b|\bmit\b"
-    r"|\bavec\b|\benhanced\b|dotarem|clariscan|multihance|prohance|magnevist|vueway|elucirem"
+    r"\bpost\b(?![ -]?(op|surg|resec))|\bpostgad|\+ ?(c|gd|gad\w*|km|kontrast|contrast|inj\w*)\b|\bc\+|\bkm\+"
+    r"|\bgd\+|\bgd\b|\bgado?\w*|\bkm\b|\bce\b|\bce[- ]?t1|\bt1w?(c|ce|gd|gad|km)\b|\bt1w? c$|kontrast"
+    r"|contrast|\binj\w*|\bapr[eè]s\b|\bnach\b|\bmit\b|\bavec\b|\bwith\b|\benhanced\b|dotarem|clariscan|multihance"
+    r"|prohance|magnevist|vueway|elucirem"
 )
+_WITH_AND_WITHOUT = re.compile(r"\bw ?(and|&|\+|/)? ?w ?/? ?o\b")
+"""The name of a whole examination, copied to each of its series."""
 
 _NOT_T1 = {
     "a T2": re.compile(r"\bt2\w*|\bciss\b|\bfiesta\b|\bdrive\b"),
@@ -42,11 +52,14 @@ _T1 = re.compile(
 _NOT_A_SCAN = {
     "a subtraction": re.compile(r"\bsub(tr\w*|s)?\b|subtra[ck]\w*|soustraction"),
     "a projection": re.compile(r"\bm[ai]n?ip\b|\bmip\w*|\bprojection\b|\b3d ?render\w*|\bvrt\b"),
-    "a localiser": re.compile(
-        r"\bloc(ali[sz]er)?\b|\bscout\b|\bsurvey\b|\bplan\b|\brep[eé]rage\b|\b3[- ]?p(lane)?\b"
-    ),
+    "a localiser": re.compile(r"\w*scout\b|\bsurvey\b"),
     "a report": re.compile(r"\bscreen ?save\b|\breport\b|\bsummary\b"),
 }
+
+_FEW_SLICES_NOT_A_SCAN = {
+    "a localiser": re.compile(r"\bloc(ali[sz]er)?\b|\brep[eé]rage\b|\b3[- ]?p(lane)?\b"),
+}
+"""Planning scans are named so too; ``scout`` stays above: a vendor's has 128 slices at T1-like timing."""
 
 _REFORMAT = re.compile(r"\bmpr\b|\breformat\w*|\breform\b|\brecon\b")
 _DISTORTION_CORRECTED = re.compile(r"\bdis ?3d\b|\b3d ?dis\w*")
@@ -71,10 +84,10 @@ def normalise(*texts: str) -> str:
 
 
 def says_contrast(line: str) -> bool | None:
-    """Tell whether a line speaks of contrast agent given (True), not given (False), or of neither."""
-    if _NATIVE.search(line):
-        return False
-    return True if _ENHANCED.search(line) else None
+    """Tell whether a line speaks of contrast agent given (True), not given (False), of neither or both."""
+    native = _NATIVE.search(line) is not None
+    enhanced = _ENHANCED.search(_NATIVE.sub(" ", line)) is not None
+    return None if native == enhanced or _WITH_AND_WITHOUT.search(line) else enhanced
 
 
 def says_t1(line: str) -> bool:
@@ -82,14 +95,26 @@ def says_t1(line: str) -> bool:
     return _T1.search(line) is not None
 
 
-def other_weighting(line: str) -> str | None:
-    """Return the weighting a line names that is not T1."""
-    return next((name for name, pattern in _NOT_T1.items() if pattern.search(line)), None)
+def other_weightings(line: str) -> tuple[str, ...]:
+    """Return the weightings a line names that are not T1."""
+    return tuple(name for name, pattern in _NOT_T1.items() if pattern.search(line))
 
 
-def not_a_scan(line: str) -> str | None:
-    """Return what a line says the images are, when they are no acquired stack."""
-    return next((name for name, pattern in _NOT_A_SCAN.items() if pattern.search(line)), None)
+def not_a_scan(line: str, *, few_slices: bool) -> str | None:
+    """Return what a line says the images are, when they are no acquired stack.
+
+    Parameters
+    ----------
+    few_slices
+        The series is no stack that could hold a head: more words count then.
+    """
+    return _first_named(_NOT_A_SCAN, line) or (
+        _first_named(_FEW_SLICES_NOT_A_SCAN, line) if few_slices else None
+    )
+
+
+def _first_named(patterns: dict[str, re.Pattern[str]], line: str) -> str | None:
+    return next((name for name, pattern in patterns.items() if pattern.search(line)), None)
 
 
 def says_reformatted(line: str) -> bool:

@@ -80,3 +80,23 @@ def test_headers_are_grouped_by_study_and_series() -> None:
     other.SeriesInstanceUID, other.SOPInstanceUID = "1.9", "1.10"
     (study,) = group_into_studies([read_instance_header(ds) for ds in (classic(), other, enhanced())])
     assert [len(series.instances) for series in study.series] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("elements", "expected"),
+    [
+        ({"AcquisitionDate": "20261123", "AcquisitionTime": "101500.5"}, ("20261123", "101500.5")),
+        ({"AcquisitionDateTime": "20261123101500.5+0100"}, ("20261123", "101500.5")),
+        ({"AcquisitionDateTime": "20261123101500-0500"}, ("20261123", "101500")),
+        ({"AcquisitionDateTime": "20261123101500", "AcquisitionTime": "101501"}, ("20261123", "101501")),
+        ({"AcquisitionTime": "101500"}, ("", "101500")),
+    ],
+)
+def test_date_and_time_of_acquisition_are_read_from_either_element(
+    elements: dict[str, str], expected: tuple[str, str]
+) -> None:
+    ds = classic()
+    for keyword, value in elements.items():
+        setattr(ds, keyword, value)
+    header = read_instance_header(ds)
+    assert (header.acquisition_date, header.acquisition_time) == expected

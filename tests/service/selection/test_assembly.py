@@ -3,12 +3,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pydicom import Dataset
 
 from core.errors import UnsuitableReason
 from core.settings import AssemblySettings
-from core.study import AnalysisMode, QualityFlag, Selection, SeriesRole
-from service.selection.assembly import Refusal, is_due, select_series
+from core.study import AnalysisMode, QualityFlag, SeriesRole
+from service.selection.assembly import is_due
 from tests.mr_headers import (
     DIFFUSION,
     GE_BRAVO,
@@ -24,35 +23,8 @@ from tests.mr_headers import (
     enhanced,
     own_segmentation,
     series,
-    study_of,
 )
-
-AGENT = "Gadovist"
-
-
-def select(*series_of_datasets: list[Dataset]) -> Selection:
-    result = select_series(study_of(*series_of_datasets))
-    assert isinstance(result, Selection), result
-    return result
-
-
-def refuse(*series_of_datasets: list[Dataset]) -> Refusal:
-    result = select_series(study_of(*series_of_datasets))
-    assert isinstance(result, Refusal), result
-    return result
-
-
-def chosen(selection: Selection) -> dict[SeriesRole, int]:
-    """Role -> series number."""
-    return {verdict.role: verdict.series_number or 0 for verdict in selection.verdicts if verdict.role}
-
-
-def pair(t1: int, t1_post: int) -> dict[SeriesRole, int]:
-    return {SeriesRole.T1: t1, SeriesRole.T1_POST: t1_post}
-
-
-def reasons(result: Selection | Refusal, number: int) -> str:
-    return "; ".join(next(v.reasons for v in result.verdicts if v.series_number == number))
+from tests.service.selection.selecting import AGENT, chosen, pair, reasons, refuse, select
 
 
 @pytest.mark.parametrize("protocol", [SIEMENS_MPRAGE, GE_BRAVO, PHILIPS_TFE, T1_SPIN_ECHO])
@@ -89,9 +61,21 @@ def test_the_protocol_name_tells_where_the_description_does_not() -> None:
     assert chosen(select(series(3, "t1 mprage", SIEMENS_MPRAGE), post)) == pair(3, 7)
 
 
-def test_tags_win_over_descriptions() -> None:
-    misnamed = series(4, "T1 pre", SIEMENS_MPRAGE, contrast=AGENT)
-    assert chosen(select(series(2, "T1", SIEMENS_MPRAGE), misnamed)) == pair(2, 4)
+def test_an_agent_tag_on_a_series_called_native_is_believed_of_neither() -> None:
+    refusal = refuse(series(2, "T1", SIEMENS_MPRAGE), series(4, "T1 pre", SIEMENS_MPRAGE, contrast=AGENT))
+    assert refusal.reason is UnsuitableReason.NO_POST_CONTRAST
+    assert "the description says native" in reasons(refusal, 4)
+
+
+@pytest.mark.parametrize("post_protocol", [SIEMENS_MPRAGE, T1_SPIN_ECHO])
+def test_an_agent_typed_once_for_the_examination_leaves_the_pre_scan_a_t1(
+    post_protocol: dict[str, Any],
+) -> None:
+    selection = select(
+        series(2, "T1 MPRAGE PRE", SIEMENS_MPRAGE, contrast=AGENT),
+        series(5, "T1 POST", post_protocol, contrast=AGENT),
+    )
+    assert chosen(selection) == pair(2, 5)
 
 
 def test_an_agent_called_none_is_no_agent() -> None:
