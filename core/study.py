@@ -113,6 +113,8 @@ class QualityFlag(StrEnum):
     T1_POST_ONLY = "t1_post_only"
     REGISTRATION_FAILED = "registration_failed"
     REGISTRATION_POOR = "registration_poor"
+    T1_UNUSABLE = "t1_unusable"
+    T1_COVERS_PART = "t1_covers_part"
     BRAIN_TOUCHES_FIRST_SLICE = "brain_touches_first_slice"
     BRAIN_TOUCHES_LAST_SLICE = "brain_touches_last_slice"
     THICK_SLICES = "thick_slices"

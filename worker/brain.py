@@ -27,6 +27,20 @@ MIN_HEAD_VOLUME_MM3 = 500_000.0
 """Half a litre; a smaller object is not a head, and an empty image has none."""
 
 
+CONTINUATION_MM = 24.0
+"""How far a head cut off by the scan is continued for the network, with its end slice.
+
+The network draws scalp and skull, 15 mm or more, under the end of what it sees; six of its samples keep
+that beyond the cut. A head that ends in air is continued with air.
+"""
+
+CUT_AREA_MM2 = 4_000.0
+"""Head in an end slice over more than this: the scan cut it.
+
+The first slice of a vertex shows at most 2,500 mm2 even at 5 mm; a cut that reaches the brain shows 6,000.
+"""
+
+
 class BrainExtraction(Protocol):
     """Finds the brain in a head."""
 
@@ -62,12 +76,15 @@ class NetworkBrainExtraction:
 
     def __call__(self, head_kji: NDArray[np.float32], grid: Grid) -> NDArray[np.bool_]:
         """Return the brain mask on ``grid``; see ``BrainExtraction``."""
-        smooth_kji = _smooth(head_kji, grid, self._spec.spacing_mm)
-        cube = _lay_cube(smooth_kji, grid, self._spec)
-        image = _scale(resample_linear(smooth_kji, grid, cube), self._spec)
+        whole_kji, whole_grid = _continue_head(head_kji, grid)
+        smooth_kji = _smooth(whole_kji, whole_grid, self._spec.spacing_mm)
+        cube = _lay_cube(smooth_kji, whole_grid, self._spec)
+        image = _scale(resample_linear(smooth_kji, whole_grid, cube), self._spec)
         probability = from_axes(self._run(to_axes(image, self._spec.axes)), self._spec.axes)
         filled = _fill_holes(probability, self._spec.threshold)
         mask = resample_linear(filled, cube, grid) >= self._spec.threshold
+        first, last = signal_ends(head_kji, grid)
+        mask[:first] = mask[last + 1 :] = False
         return _largest_component(mask)
 
     def _run(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -81,6 +98,40 @@ def dilate(mask_kji: NDArray[np.bool_], grid: Grid, margin_mm: float) -> NDArray
     image = SimpleITK.GetImageFromArray(mask_kji.astype(np.uint8))
     dilated = SimpleITK.BinaryDilate(image, radius_ijk, SimpleITK.sitkBall)
     return np.asarray(SimpleITK.GetArrayFromImage(dilated), dtype=np.bool_)
+
+
+def signal_ends(head_kji: NDArray[np.float32], grid: Grid, axis: int = 0) -> tuple[int, int]:
+    """Return the outermost slices the head was cut at, or else the first and the last of the axis.
+
+    Distortion correction and reformatting leave slices of zeros beyond the slice the scan ended with.
+    """
+    areas = np.count_nonzero(head_kji > HEAD_FRACTION * np.percentile(head_kji, 99), axis=_others(axis))
+    areas_mm2 = areas * grid.voxel_volume_mm3 / grid.spacing_kji_mm[axis]
+    signal = np.flatnonzero(head_kji.any(axis=_others(axis)))
+    last = len(areas_mm2) - 1
+    if signal.size == 0:
+        return 0, last
+    first_signal, last_signal = int(signal[0]), int(signal[-1])
+    return (
+        first_signal if areas_mm2[first_signal] > CUT_AREA_MM2 else 0,
+        last_signal if areas_mm2[last_signal] > CUT_AREA_MM2 else last,
+    )
+
+
+def _others(axis: int) -> tuple[int, ...]:
+    return tuple(n for n in range(3) if n != axis)
+
+
+def _continue_head(head_kji: NDArray[np.float32], grid: Grid) -> tuple[NDArray[np.float32], Grid]:
+    """Continue a head cut at the top or bottom, so that the network does not take the cut for the skull."""
+    first, last = signal_ends(head_kji, grid)
+    margin = round(CONTINUATION_MM / grid.spacing_kji_mm[0])
+    slices = head_kji.shape[0]
+    padding = ((first + margin, slices - 1 - last + margin), (0, 0), (0, 0))
+    continued = np.pad(head_kji[first : last + 1], padding, mode="edge")
+    affine = grid.affine_kji_to_lps_mm.copy()
+    affine[:3, 3] = grid.to_lps_mm((-margin, 0, 0))
+    return continued, Grid((slices + 2 * margin, *grid.shape_kji[1:]), affine)
 
 
 def _smooth(head_kji: NDArray[np.float32], grid: Grid, sample_distance_mm: float) -> NDArray[np.float32]:

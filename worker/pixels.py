@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -22,11 +23,12 @@ from pydicom.uid import (
 from core.errors import UnsuitableReason, UnsuitableStudy
 from core.headers import frame_groups
 
-MAX_DECODED_BYTES = 2**30
-"""Largest series decoded, as float32: 1 GiB is 512 x 512 x 1024, four times the largest head scan."""
+MAX_SERIES_VOXELS = 512 * 512 * 384
+"""Largest series decoded, 1.5 times the largest head scan.
 
-MIN_BYTES_PER_VOXEL = 4
-"""Voxels are kept as float32, whatever the stored depth."""
+Decoding takes up to 20 bytes a voxel beside the 4 of the volume that is kept: two series of this size stay
+below 3 GB, which leaves room for the networks within the 4 GB of a worker.
+"""
 
 STORED_BITS_ALLOCATED = frozenset({8, 16, 32})
 """Bits Allocated of integer pixels a decoder is asked for (PS3.5 8.1.1)."""
@@ -56,11 +58,11 @@ def check_decoded_size(datasets: Sequence[Dataset]) -> None:
     Raises
     ------
     UnsuitableStudy
-        The headers claim more than ``MAX_DECODED_BYTES``, or no pixels at all.
+        The headers claim more than ``MAX_SERIES_VOXELS``, or no pixels at all.
     """
-    total = sum(_decoded_bytes(dataset) for dataset in datasets)
-    if total > MAX_DECODED_BYTES:
-        raise _unreadable(f"the series decodes to {total} bytes, expected at most {MAX_DECODED_BYTES}")
+    total = sum(math.prod(_frame_shape(dataset)) for dataset in datasets)
+    if total > MAX_SERIES_VOXELS:
+        raise _unreadable(f"the series has {total} voxels, expected at most {MAX_SERIES_VOXELS}")
 
 
 def read_frames(dataset: Dataset) -> NDArray[np.float32]:
@@ -85,13 +87,9 @@ def read_frames(dataset: Dataset) -> NDArray[np.float32]:
     stored = _decode(dataset)
     frames = stored.reshape(_frame_shape(dataset)).astype(np.float32)
     slopes, intercepts = np.array([_rescale(dataset, n) for n in range(len(frames))], dtype=np.float32).T
-    return np.asarray(frames * slopes[:, None, None] + intercepts[:, None, None])
-
-
-def _decoded_bytes(dataset: Dataset) -> int:
-    frames, rows, columns = _frame_shape(dataset)
-    bytes_per_voxel = max(int(dataset.get("BitsAllocated") or 0) // 8, MIN_BYTES_PER_VOXEL)
-    return frames * rows * columns * bytes_per_voxel
+    frames *= slopes[:, None, None]  # in place: an Enhanced instance holds a whole series
+    frames += intercepts[:, None, None]
+    return frames
 
 
 def _frame_shape(dataset: Dataset) -> tuple[int, int, int]:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom import Dataset
 
 from core.errors import UnsuitableReason, UnsuitableStudy
 from core.geometry import Grid
 from core.lesion import RegistrationQuality
+from core.logs import logger
 from core.study import AnalysisMode, QualityFlag
-from worker.brain import BrainExtraction, dilate
+from worker.brain import BrainExtraction, dilate, signal_ends
 from worker.canonical import canonical_grid, nearest_axes
 from worker.model_set import InputSpec
 from worker.registration import POOR_CORRELATION, register
 from worker.resampling import resample_linear
+from worker.subtraction import UnusableT1, subtract
 from worker.volumes import SliceReference, SourceImages, Volume, load_volume
 
 MIN_BRAIN_VOLUME_MM3 = 300_000.0
@@ -34,15 +39,8 @@ TOUCHING_AREA_MM2 = 400.0
 MIN_T1_COVERAGE = 0.95
 """Share of the brain T1 must cover; beyond it the subtraction members would be blind."""
 
-ENHANCEMENT_PERCENTILES = (0.1, 99.9)
-"""Of the subtraction in the brain. Sinuses, veins, dura and plexus fill far more than 0.1 %, about 1.5 mL."""
-
-MIN_ENHANCEMENT = 0.1
-"""Least excess of bright over dark subtraction residue, as a share of T1-post's median in the brain.
-
-Motion and noise leave as much dark as bright (excess about 0); contrast in the vessels gives 0.5
-and more. Only an excess near 0 is taken as proof that no contrast was given.
-"""
+MAX_ANALYSIS_VOXELS = 400**3
+"""Largest analysis grid: 40 cm along each axis at 1 mm, more than any coil sees of a head."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,11 +82,22 @@ class PreparedVolumes:
 
 
 @dataclass(frozen=True, eq=False)
-class _RegisteredT1:
-    """T1 on the analysis grid, NaN where it does not reach; None if it could not be used."""
+class _Scene:
+    """T1-post on the analysis grid, its brain, and the brain dilated."""
+
+    grid: Grid
+    head_kji: NDArray[np.float32]
+    brain_kji: NDArray[np.bool_]
+    mask_kji: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class _Subtraction:
+    """What T1 added, normalised: None without a usable T1, and then a flag says why."""
 
     voxels_kji: NDArray[np.float32] | None
     quality: RegistrationQuality | None
+    flags: tuple[QualityFlag, ...]
 
 
 def prepare(
@@ -110,11 +119,15 @@ def prepare(
     Raises
     ------
     UnsuitableStudy
-        Broken geometry or pixels, no brain, no enhancement, the same images twice.
+        Broken geometry or pixels of T1-post, no brain, no enhancement, the same images twice.
     """
     t1_post = load_volume(images.t1_post)
-    t1 = load_volume(images.t1) if images.t1 is not None else None
-    return prepare_volumes(t1_post, t1, brain, input_spec, threads)
+    _check_frame_of_reference(t1_post)
+    t1 = _load_t1(images.t1)
+    prepared = prepare_volumes(t1_post, t1, brain, input_spec, threads)
+    if images.t1 is None or t1 is not None:
+        return prepared
+    return replace(prepared, flags=(*prepared.flags, QualityFlag.T1_UNUSABLE))
 
 
 def prepare_volumes(
@@ -123,26 +136,56 @@ def prepare_volumes(
     """Do what ``prepare`` does, from volumes already loaded."""
     _check_not_identical(t1_post, t1)
     grid = canonical_grid(t1_post.grid, input_spec.spacing_mm)
+    _check_field_of_view(grid)
     head_kji = resample_linear(t1_post.voxels_kji, t1_post.grid, grid)
     brain_kji = brain(head_kji, grid)
     brain_volume_mm3 = _measure_brain(brain_kji, grid)
     mask_kji = dilate(brain_kji, grid, input_spec.brain_dilation_mm)
-    registered = _bring_t1_onto(grid, mask_kji, t1_post, t1, threads)
+    subtraction = _use_t1(_Scene(grid, head_kji, brain_kji, mask_kji), t1_post, t1, threads)
     return PreparedVolumes(
         grid=grid,
         t1_post_kji=_normalise(head_kji, mask_kji),
-        subtraction_kji=_subtract(head_kji, registered.voxels_kji, mask_kji),
+        subtraction_kji=subtraction.voxels_kji,
         brain_mask_kji=mask_kji,
         source_grid=t1_post.grid,
         source_slices=t1_post.slices,
-        registration=registered.quality,
+        registration=subtraction.quality,
         brain_volume_mm3=brain_volume_mm3,
         flags=(
-            *_registration_flags(registered),
-            *_coverage_flags(brain_kji, grid, t1_post.grid),
+            *subtraction.flags,
+            *_coverage_flags(head_kji, brain_kji, grid, t1_post.grid),
             *_brain_volume_flags(brain_volume_mm3),
         ),
     )
+
+
+def _check_frame_of_reference(t1_post: Volume) -> None:
+    if not t1_post.frame_of_reference_uid:
+        raise UnsuitableStudy(
+            UnsuitableReason.UNSUPPORTED_GEOMETRY,
+            "the T1-post series has no FrameOfReferenceUID, expected the one the results are to refer to",
+        )
+
+
+def _load_t1(datasets: Sequence[Dataset] | None) -> Volume | None:
+    """Load T1; a damaged one is left out, the study does not end with it."""
+    if datasets is None:
+        return None
+    try:
+        return load_volume(datasets)
+    except UnsuitableStudy as error:
+        logger().warning("T1 left out", reason=error.reason.value, message=error.message)
+        return None
+
+
+def _check_field_of_view(grid: Grid) -> None:
+    voxels = math.prod(grid.shape_kji)
+    if voxels > MAX_ANALYSIS_VOXELS:
+        raise UnsuitableStudy(
+            UnsuitableReason.UNSUPPORTED_GEOMETRY,
+            f"the field of view takes {voxels} voxels of {grid.spacing_kji_mm[0]:g} mm, "
+            f"expected at most {MAX_ANALYSIS_VOXELS}",
+        )
 
 
 def _check_not_identical(t1_post: Volume, t1: Volume | None) -> None:
@@ -166,51 +209,32 @@ def _measure_brain(brain_kji: NDArray[np.bool_], grid: Grid) -> float:
     return volume_mm3
 
 
-def _bring_t1_onto(
-    grid: Grid, mask_kji: NDArray[np.bool_], t1_post: Volume, t1: Volume | None, threads: int
-) -> _RegisteredT1:
-    """Register T1 and sample it once, straight onto the analysis grid."""
+def _use_t1(scene: _Scene, t1_post: Volume, t1: Volume | None, threads: int) -> _Subtraction:
+    """Register T1, sample it once, straight onto the analysis grid, and subtract it."""
+    without_t1 = QualityFlag.T1_POST_ONLY
     if t1 is None:
-        return _RegisteredT1(None, None)
+        return _Subtraction(None, None, (without_t1,))
     result = register(t1_post, t1, threads)
     if not result.quality.succeeded:
-        return _RegisteredT1(None, result.quality)
-    voxels_kji = resample_linear(
-        t1.voxels_kji, t1.grid, grid, target_to_source_lps=result.t1_post_to_t1_lps, outside=np.nan
+        return _Subtraction(None, result.quality, (without_t1, QualityFlag.REGISTRATION_FAILED))
+    pre_kji = resample_linear(
+        t1.voxels_kji, t1.grid, scene.grid, target_to_source_lps=result.t1_post_to_t1_lps, outside=np.nan
     )
-    if np.isfinite(voxels_kji[mask_kji]).mean() < MIN_T1_COVERAGE:
-        return _RegisteredT1(None, result.quality)
-    return _RegisteredT1(voxels_kji, result.quality)
-
-
-def _subtract(
-    post_kji: NDArray[np.float32], pre_kji: NDArray[np.float32] | None, mask_kji: NDArray[np.bool_]
-) -> NDArray[np.float32] | None:
-    """Scale T1 to T1-post's median in the brain, subtract it, normalise."""
-    if pre_kji is None:
-        return None
-    compared = mask_kji & np.isfinite(pre_kji)
-    post_median, pre_median = float(np.median(post_kji[compared])), float(np.median(pre_kji[compared]))
-    if post_median <= 0 or pre_median <= 0:
-        raise UnsuitableStudy(
-            UnsuitableReason.UNREADABLE_PIXELS,
-            f"the brain's median is {post_median:g} in T1-post and {pre_median:g} in T1, "
-            "expected positive values",
+    if np.isfinite(pre_kji[scene.mask_kji]).mean() < MIN_T1_COVERAGE:
+        return _Subtraction(None, result.quality, (without_t1, QualityFlag.T1_COVERS_PART))
+    try:
+        difference_kji = subtract(
+            scene.head_kji, pre_kji, scene.brain_kji, scene.mask_kji, result.quality.correlation
         )
-    difference = post_kji - pre_kji * np.float32(post_median / pre_median)
-    _check_enhancement(difference[compared], post_median)
-    return _normalise(difference, compared)
-
-
-def _check_enhancement(difference: NDArray[np.float32], post_median: float) -> None:
-    dark, bright = np.percentile(difference, ENHANCEMENT_PERCENTILES)
-    excess = float(bright + dark) / post_median
-    if excess < MIN_ENHANCEMENT:
-        raise UnsuitableStudy(
-            UnsuitableReason.NO_ENHANCEMENT,
-            f"vessels in T1-post exceed T1 by {excess:.2f} of the brain's median, "
-            f"expected at least {MIN_ENHANCEMENT}: was contrast given, are the series swapped?",
-        )
+    except UnusableT1 as error:
+        logger().warning("T1 left out", message=str(error))
+        return _Subtraction(None, result.quality, (without_t1, QualityFlag.T1_UNUSABLE))
+    poor = result.quality.correlation < POOR_CORRELATION
+    return _Subtraction(
+        _normalise(difference_kji, scene.mask_kji & np.isfinite(pre_kji)),
+        result.quality,
+        (QualityFlag.REGISTRATION_POOR,) if poor else (),
+    )
 
 
 def _normalise(voxels_kji: NDArray[np.float32], mask_kji: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -224,21 +248,15 @@ def _normalise(voxels_kji: NDArray[np.float32], mask_kji: NDArray[np.bool_]) -> 
     return normalised
 
 
-def _registration_flags(registered: _RegisteredT1) -> list[QualityFlag]:
-    if registered.quality is None:
-        return [QualityFlag.T1_POST_ONLY]
-    if registered.voxels_kji is None:
-        return [QualityFlag.T1_POST_ONLY, QualityFlag.REGISTRATION_FAILED]
-    return [QualityFlag.REGISTRATION_POOR] if registered.quality.correlation < POOR_CORRELATION else []
-
-
-def _coverage_flags(brain_kji: NDArray[np.bool_], grid: Grid, source: Grid) -> list[QualityFlag]:
+def _coverage_flags(
+    head_kji: NDArray[np.float32], brain_kji: NDArray[np.bool_], grid: Grid, source: Grid
+) -> list[QualityFlag]:
     """Look at both ends of the source's slice stack, whichever axis it became."""
     order, signs = nearest_axes(source)
     axis = order.index(0)
     ends_mm2 = [
         np.count_nonzero(np.take(brain_kji, end, axis=axis)) * grid.spacing_kji_mm[0] ** 2
-        for end in (0, -1)[:: int(signs[axis])]
+        for end in signal_ends(head_kji, grid, axis)[:: int(signs[axis])]
     ]
     flags = [QualityFlag.THICK_SLICES] if source.spacing_kji_mm[0] > THICK_SLICE_MM else []
     touched = (QualityFlag.BRAIN_TOUCHES_FIRST_SLICE, QualityFlag.BRAIN_TOUCHES_LAST_SLICE)

@@ -6,7 +6,8 @@ Together they are ``worker.pipeline.analyze``: the same functions in the same or
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from pydicom import Dataset
 from core.job import Stage
 from core.job_records import REPORT, ResultFile
 from core.lesion import FindingsReport
+from core.logs import logger
 from core.provenance import Provenance
 from core.study_store import atomic_file
 from worker.artefacts import load_prepared, load_probability, save_prepared, save_probability
@@ -66,8 +68,9 @@ class Stages:
         probability = self.models.ensemble.predict(prepared, report)
         save_probability(probability, context.work_folder / PROBABILITY)
         if self.models.shadow is not None:
-            shadow = self.models.shadow.predict(prepared)
-            save_probability(shadow, context.work_folder / SHADOW_PROBABILITY)
+            with _shadow_only("infer"):
+                shadow = self.models.shadow.predict(prepared)
+                save_probability(shadow, context.work_folder / SHADOW_PROBABILITY)
         return StageResult()
 
     def encode(self, context: StageContext, report: ReportProgress) -> StageResult:
@@ -78,9 +81,12 @@ class Stages:
         findings_report, encoded = self._encode(context, prepared, probability)
         report(0.8)
         files = write_results(context.store.root, context.results_folder, findings_report, encoded)
-        if self.models.shadow is not None:
-            shadow = self._shadow_report(context, prepared, load_probability(folder / SHADOW_PROBABILITY))
-            files["shadow"] = _write_json(context.store.root, context.results_folder / "shadow.json", shadow)
+        if self.models.shadow is not None and (folder / SHADOW_PROBABILITY).exists():
+            with _shadow_only("encode"):
+                shadow = self._shadow_report(context, prepared, load_probability(folder / SHADOW_PROBABILITY))
+                files["shadow"] = _write_json(
+                    context.store.root, context.results_folder / "shadow.json", shadow
+                )
         return StageResult(report=findings_report, files=files)
 
     def _encode(
@@ -111,6 +117,15 @@ class Stages:
             software_version=self.software_version,
             created_at=context.created_at,
         )
+
+
+@contextmanager
+def _shadow_only(stage: str) -> Iterator[None]:
+    """Let no failure of the shadow set reach the released job."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - whatever the shadow raises, the job goes on
+        logger().warning("shadow set failed", stage=stage, error_class=type(error).__name__)
 
 
 def write_results(

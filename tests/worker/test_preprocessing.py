@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -16,13 +18,14 @@ from tests.synthetic import (
     distance_mm,
     grid_points,
     make_grid,
+    make_series,
     make_volume,
     rigid,
 )
 from worker.canonical import canonical_grid
 from worker.model_set import InputSpec
-from worker.preprocessing import PreparedVolumes, prepare_volumes
-from worker.volumes import Volume
+from worker.preprocessing import PreparedVolumes, prepare, prepare_volumes
+from worker.volumes import SourceImages, Volume
 
 SPEC = InputSpec(
     spacing_mm=2.0,
@@ -126,7 +129,46 @@ def test_a_t1_that_covers_half_the_brain_is_left_out_and_flagged(t1_post):
     half = make_volume(make_grid((40, 115, 100), (2, 1.9, 1.9), centre_lps_mm=(0, 0, 55)), enhanced=False)
     prepared = prepare_volumes(t1_post, half, true_brain, SPEC)
     assert prepared.subtraction_kji is None
-    assert set(prepared.flags) == {QualityFlag.T1_POST_ONLY, QualityFlag.REGISTRATION_FAILED}
+    assert prepared.registration.succeeded
+    assert set(prepared.flags) == {QualityFlag.T1_POST_ONLY, QualityFlag.T1_COVERS_PART}
+
+
+def damaged(datasets):
+    datasets[7].PixelData = datasets[7].PixelData[:-2]
+
+
+def without_frame_of_reference(datasets):
+    for dataset in datasets:
+        del dataset.FrameOfReferenceUID
+
+
+def test_a_damaged_t1_is_left_out_and_flagged(t1_post, t1):
+    t1_datasets = make_series(t1, "2.25.3002")
+    damaged(t1_datasets)
+    prepared = prepare(SourceImages(tuple(make_series(t1_post)), tuple(t1_datasets)), true_brain, SPEC)
+    assert prepared.mode is AnalysisMode.T1_POST_ONLY
+    assert prepared.flags == (QualityFlag.T1_POST_ONLY, QualityFlag.T1_UNUSABLE)
+
+
+def test_a_t1_whose_brain_is_dark_is_left_out_and_flagged(t1_post, t1):
+    negative = replace(t1, voxels_kji=t1.voxels_kji - 2 * t1.voxels_kji.max())
+    prepared = prepare_volumes(t1_post, negative, true_brain, SPEC)
+    assert prepared.flags == (QualityFlag.T1_POST_ONLY, QualityFlag.T1_UNUSABLE)
+
+
+def test_t1_needs_no_frame_of_reference_but_t1_post_does(t1_post, t1):
+    post, pre = make_series(t1_post), make_series(t1, "2.25.3002")
+    without_frame_of_reference(pre)
+    assert prepare(SourceImages(tuple(post), tuple(pre)), true_brain, SPEC).mode is AnalysisMode.FULL
+    without_frame_of_reference(post)
+    with pytest.raises(UnsuitableStudy, match="T1-post series has no FrameOfReferenceUID"):
+        prepare(SourceImages(tuple(post), None), true_brain, SPEC)
+
+
+def test_a_field_of_view_no_head_fills_is_refused():
+    wide = make_volume(make_grid((20, 20, 20), (90, 90, 90)))
+    with pytest.raises(UnsuitableStudy, match="field of view takes 729000000 voxels of 2 mm"):
+        prepare_volumes(wide, None, true_brain, SPEC)
 
 
 def test_the_same_voxels_twice_are_identical_series(t1_post):
@@ -145,6 +187,29 @@ def test_swapped_series_show_no_enhancement(t1_post, t1):
 def test_vessels_alone_are_enhancement_enough(t1):
     healthy = make_volume(POST_GRID, enhanced=True, seed=6)
     assert prepare_volumes(healthy, t1, true_brain, SPEC).mode is AnalysisMode.FULL
+
+
+def with_contrast(share: float, seed: int = 6, *, suppress_fat: bool = False) -> Volume:
+    """A scan between none (0) and all (1) of the contrast; fat suppression darkens the scalp."""
+    plain = make_volume(POST_GRID, enhanced=False, noise=0).voxels_kji
+    voxels = plain + share * (make_volume(POST_GRID, noise=0).voxels_kji - plain)
+    if suppress_fat:
+        voxels = np.where(brain_depth_mm(grid_points(POST_GRID)) < -5, 0.15 * voxels, voxels)
+    noisy = voxels + np.random.default_rng(seed).normal(0, 10, voxels.shape)
+    return replace(make_volume(POST_GRID, noise=0), voxels_kji=np.abs(noisy).astype(np.float32))
+
+
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_weak_contrast_is_contrast(t1, share):
+    assert prepare_volumes(with_contrast(share), t1, true_brain, SPEC).mode is AnalysisMode.FULL
+
+
+@pytest.mark.parametrize(("post_suppressed", "pre_suppressed"), [(True, False), (False, True)])
+def test_fat_suppression_in_one_of_the_scans_does_not_end_the_study(post_suppressed, pre_suppressed):
+    post = with_contrast(1.0, 6, suppress_fat=post_suppressed)
+    pre = with_contrast(0.0, 7, suppress_fat=pre_suppressed)
+    prepared = prepare_volumes(post, pre, true_brain, SPEC)
+    assert QualityFlag.REGISTRATION_FAILED not in prepared.flags
 
 
 def no_brain(head_kji, grid: Grid):

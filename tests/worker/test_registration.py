@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from core.geometry import Grid
 from tests.synthetic import Sphere, brain_depth_mm, grid_points, make_grid, make_volume, rigid
 from worker.registration import RegistrationResult, register
 from worker.volumes import Volume
@@ -57,6 +60,23 @@ def test_an_empty_image_is_reported_as_a_failure(t1_post):
     empty = np.zeros(MOVING_GRID.shape_kji, dtype=np.float32)
     nothing = Volume(empty, MOVING_GRID, t1_post.frame_of_reference_uid, t1_post.slices)
     assert not register(t1_post, nothing).quality.succeeded
+
+
+def test_a_scan_in_another_frame_of_reference_may_lie_anywhere(t1_post):
+    motion = rigid((3, -2, 4), (150, -180, 120))
+    affine = np.linalg.inv(rigid((0, 0, 0), (-150, 180, -120))) @ MOVING_GRID.affine_kji_to_lps_mm
+    elsewhere = Grid(MOVING_GRID.shape_kji, affine)
+    t1 = make_volume(elsewhere, enhanced=False, world_to_head=np.linalg.inv(motion), gain=2.0, seed=2)
+    result = register(t1_post, t1)
+    assert result.quality.succeeded
+    assert target_registration_error_mm(result, motion) < 0.5
+
+
+def test_a_mirrored_head_is_reported_as_a_failure(t1_post):
+    t1 = t1_of_moved_patient(np.eye(4))
+    upside_down = replace(t1, voxels_kji=np.ascontiguousarray(t1.voxels_kji[::-1]))
+    quality = register(t1_post, upside_down).quality
+    assert not quality.succeeded
 
 
 def test_the_size_of_the_motion_is_reported(t1_post):

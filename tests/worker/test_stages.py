@@ -11,6 +11,7 @@ from core.job import Stage
 from core.study import AnalysisMode, SelectedSeries, Selection, SeriesRole
 from core.study_store import StudyStore, sha256_of_file
 from tests.synthetic import STUDY_UID
+from worker.ensemble import Ensemble
 from worker.loaded_models import LoadedModels
 from worker.stage_context import StageContext, StageResult
 from worker.stages import Stages
@@ -26,20 +27,24 @@ def store(tmp_path_factory) -> StudyStore:
 @pytest.fixture(scope="module")
 def finished(store, source_images, preview, brain) -> tuple[StageContext, StageResult]:
     """One job taken through its stages as the queue would, the preview set in its own shadow."""
-    stages = Stages(LoadedModels(preview, brain, threads=2, shadow=preview), "0.1.0").by_stage()
-    paths, selected = store_images(store, source_images)
+    return run_stages(store, source_images, LoadedModels(preview, brain, threads=2, shadow=preview), "a")
+
+
+def run_stages(store, images, models: LoadedModels, job_id: str) -> tuple[StageContext, StageResult]:
+    stages = Stages(models, "0.1.0").by_stage()
+    paths, selected = store_images(store, images)
     artefacts: dict[Stage, Path] = {}
     for fence, stage in enumerate(Stage, start=1):
         context = StageContext(
-            job_id="a",
+            job_id=job_id,
             study_instance_uid=STUDY_UID,
             revision=1,
             created_at=CREATED_AT,
             selection=Selection(AnalysisMode.FULL, selected, ()),
             instance_paths=paths,
             artefacts=dict(artefacts),
-            work_folder=store.work_folder("a", fence),
-            results_folder=store.results_folder("a", fence),
+            work_folder=store.work_folder(job_id, fence),
+            results_folder=store.results_folder(job_id, fence),
             store=store,
         )
         result = stages[stage](context, lambda _: None)
@@ -93,3 +98,30 @@ def test_the_shadow_set_leaves_its_findings_and_no_object(finished, store) -> No
     shadow = json.loads(store.resolve(result.files["shadow"].path).read_text())
     released = json.loads(store.resolve(result.files["findings"].path).read_text())
     assert shadow["lesions"] == released["lesions"], "the same set found the same lesions"
+
+
+class BrokenEnsemble:
+    """A shadow set that fails, in inference or after it."""
+
+    def __init__(self, released: Ensemble, *, infers: bool) -> None:
+        self._released = released
+        self._infers = infers
+
+    def predict(self, prepared):
+        if self._infers:
+            return self._released.predict(prepared)
+        raise MemoryError
+
+    @property
+    def identity(self):
+        raise RuntimeError("no identity")
+
+
+@pytest.mark.parametrize("infers", [False, True])
+def test_a_shadow_set_that_fails_costs_nothing_but_its_findings(
+    store, source_images, preview, brain, infers
+) -> None:
+    shadow = BrokenEnsemble(preview, infers=infers)
+    models = LoadedModels(preview, brain, threads=2, shadow=shadow)
+    _, result = run_stages(store, source_images, models, f"broken-{infers}")
+    assert set(result.files) == {"findings", "seg", "sr"}

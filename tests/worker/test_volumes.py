@@ -255,7 +255,16 @@ def test_a_header_that_claims_too_much_is_refused_before_decoding():
     for dataset in datasets:
         dataset.Rows = dataset.Columns = 60_000
         del dataset.PixelData
-    assert_unsuitable(datasets, UnsuitableReason.UNREADABLE_PIXELS, "decodes to")
+    assert_unsuitable(datasets, UnsuitableReason.UNREADABLE_PIXELS, "has 43200000000 voxels")
+
+
+def test_a_series_that_would_not_fit_into_memory_is_refused():
+    datasets = make_series(small_volume())
+    for dataset in datasets:
+        dataset.Rows = dataset.Columns = 3000
+    assert_unsuitable(
+        datasets, UnsuitableReason.UNREADABLE_PIXELS, "has 108000000 voxels, expected at most 100663296"
+    )
 
 
 def test_the_volume_covers_what_the_grid_says():

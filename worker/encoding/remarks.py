@@ -16,6 +16,8 @@ FLAG_SENTENCES: dict[QualityFlag, str] = {
     ),
     QualityFlag.REGISTRATION_FAILED: "T1 could not be registered to T1-post and was not used.",
     QualityFlag.REGISTRATION_POOR: "T1 fits T1-post poorly after registration: subtraction may mislead.",
+    QualityFlag.T1_UNUSABLE: "T1 could not be read or compared with T1-post and was not used.",
+    QualityFlag.T1_COVERS_PART: "T1 covers only a part of the brain and was not used.",
     QualityFlag.BRAIN_TOUCHES_FIRST_SLICE: "The brain reaches the first slice: coverage may be incomplete.",
     QualityFlag.BRAIN_TOUCHES_LAST_SLICE: "The brain reaches the last slice: coverage may be incomplete.",
     QualityFlag.THICK_SLICES: "Thick slices: small lesions may be missed and volumes are less exact.",

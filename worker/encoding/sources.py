@@ -112,9 +112,10 @@ def _blank_image(dataset: Dataset) -> Dataset:
     for keyword in ("StudyID", "StudyDate", "StudyTime", "ReferringPhysicianName"):
         setattr(image, keyword, "")
     image.Modality = "MR"
-    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Rows", "Columns"):
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "Rows", "Columns"):
         setattr(image, keyword, dataset[keyword].value)
-    for keyword in ("PositionReferenceIndicator", *LOSSY_COMPRESSION_KEYWORDS):
+    # A T1 without a frame of reference takes part all the same; T1-post always has one.
+    for keyword in ("FrameOfReferenceUID", "PositionReferenceIndicator", *LOSSY_COMPRESSION_KEYWORDS):
         if dataset.get(keyword) not in (None, ""):
             setattr(image, keyword, dataset[keyword].value)
     return image
