@@ -21,6 +21,10 @@ OUT_OF_RESOURCES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS
 """The disk, not the data, is at fault: the sender should try again later."""
 
 
+OWNER_ONLY = 0o700
+"""Mode of every folder; of the levels ``mkdir(parents=True)`` makes, only the last would get it."""
+
+
 class StudyStore:
     """A folder, local or on a shared mount.
 
@@ -34,6 +38,7 @@ class StudyStore:
         self.root = root.resolve()
         self._temporary = self.root / "spool" / ".tmp"
         self._quarantine = self.root / "quarantine"
+        self.root.mkdir(parents=True, exist_ok=True, mode=OWNER_ONLY)
         for folder in (
             self._temporary,
             self._quarantine,
@@ -41,7 +46,7 @@ class StudyStore:
             self.root / "work",
             self.root / "results",
         ):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_durable_folder(folder, self.root)
 
     @property
     def instances(self) -> Path:
@@ -83,21 +88,22 @@ class StudyStore:
         """
         target = self.resolve(relative)
         try:
-            target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_durable_folder(target.parent, self.root)
             sync_file(temporary)
             os.replace(temporary, target)  # noqa: PTH105 - the atomic rename is meant
             sync_folder(target.parent)
-            sync_folder(target.parent.parent)
         except OSError as error:
             temporary.unlink(missing_ok=True)
             raise Transient(f"cannot store a file under {self.root}: {error.strerror}") from error
         return target
 
     def quarantine(self, temporary: Path, reason: str) -> Path:
-        """Keep an object that cannot be used, with the reason beside it."""
+        """Keep an object that cannot be used, with the reason beside it; both are durable."""
         target = self._quarantine / f"{temporary.stem}.dcm"
+        sync_file(temporary)
         os.replace(temporary, target)  # noqa: PTH105
-        target.with_suffix(".reason.txt").write_text(reason + "\n", encoding="utf-8")
+        with atomic_file(target.with_suffix(".reason.txt")) as file:
+            file.write_text(reason + "\n", encoding="utf-8")
         return target
 
     def work_folder(self, job_id: str, fence: int) -> Path:
@@ -139,8 +145,19 @@ class StudyStore:
 
     def _folder(self, *parts: str) -> Path:
         folder = self.resolve("/".join(parts))
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_durable_folder(folder, self.root)
         return folder
+
+
+def make_durable_folder(folder: Path, root: Path) -> None:
+    """Make a folder somewhere below ``root``, for its owner only, that outlives a power cut.
+
+    Levels that exist are synced too: another thread may have made one and not synced it yet.
+    """
+    levels = [folder, *folder.parents]
+    for level in reversed(levels[: levels.index(root)]):
+        level.mkdir(exist_ok=True, mode=OWNER_ONLY)
+        sync_folder(level.parent)
 
 
 @contextlib.contextmanager

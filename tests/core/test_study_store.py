@@ -1,3 +1,5 @@
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -74,3 +76,63 @@ def test_sha256_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"abc")
     assert sha256_of_file(path).startswith("ba7816bf8f01cfea")
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> set[int]:
+    """Return the inodes of the files and folders that were flushed to the disk, filled as it happens."""
+    inodes: set[int] = set()
+    flush = os.fsync
+
+    def flush_and_note(descriptor: int) -> None:
+        flush(descriptor)
+        inodes.add(os.fstat(descriptor).st_ino)
+
+    monkeypatch.setattr(os, "fsync", flush_and_note)
+    return inodes
+
+
+def inodes_up_to(root: Path, path: Path) -> set[int]:
+    levels = [path, *path.parents]
+    return {level.stat().st_ino for level in levels[: levels.index(root) + 1]}
+
+
+def test_a_committed_file_and_every_folder_above_it_outlive_a_power_cut(
+    store: StudyStore, synced: set[int]
+) -> None:
+    temporary = store.temporary_path()
+    temporary.write_bytes(b"pixels")
+    committed = store.commit(temporary, store.instance_path("1.2", "1.2.3", "ab" * 32))
+    assert inodes_up_to(store.root, committed) <= synced
+
+
+def test_a_folder_another_thread_has_just_made_is_synced_too(store: StudyStore, synced: set[int]) -> None:
+    relative = store.instance_path("1.2", "1.2.3", "ab" * 32)
+    store.resolve(relative).parent.mkdir(parents=True)
+    temporary = store.temporary_path()
+    temporary.write_bytes(b"pixels")
+    assert inodes_up_to(store.root, store.commit(temporary, relative)) <= synced
+
+
+def test_a_result_and_every_folder_above_it_outlive_a_power_cut(store: StudyStore, synced: set[int]) -> None:
+    result = store.results_folder("job", 3) / "findings.json"
+    with atomic_file(result) as temporary:
+        temporary.write_text("{}")
+    assert inodes_up_to(store.root, result) <= synced
+
+
+def test_a_quarantined_object_and_its_reason_outlive_a_power_cut(store: StudyStore, synced: set[int]) -> None:
+    temporary = store.temporary_path()
+    temporary.write_bytes(b"odd")
+    kept = store.quarantine(temporary, "no SOP Instance UID")
+    paths = (kept, kept.with_suffix(".reason.txt"), kept.parent)
+    assert {path.stat().st_ino for path in paths} <= synced
+
+
+def test_every_folder_is_for_its_owner_only(store: StudyStore) -> None:
+    store.results_folder("job", 3)
+    temporary = store.temporary_path()
+    temporary.write_bytes(b"pixels")
+    store.commit(temporary, store.instance_path("1.2", "1.2.3", "ab" * 32))
+    folders = [store.root, *(path for path in store.root.rglob("*") if path.is_dir())]
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in folders} == {0o700}
