@@ -15,6 +15,7 @@ from rich.table import Table
 from cli.folders import StudyFolder, read_study_folder
 from core.clock import utc_now
 from core.errors import UnsuitableStudy
+from core.headers import quiet_pydicom
 from core.lesion import FindingsReport
 from core.logs import configure
 from core.provenance import RESEARCH_USE_NOTICE, Provenance
@@ -43,6 +44,7 @@ def analyze_folder(
         The study cannot be analysed; the message says what was found and what was expected.
     """
     configure(common.log_level, common.log_format, "analyze")
+    quiet_pydicom()
     found = read_study_folder(folder)
     selection = choose_series(found, console)
     verify_model_set(model_folders(settings).released)

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Connection,
     DateTime,
     Dialect,
@@ -29,6 +30,10 @@ READ_ONLY = "metserve_read_only"
 
 SQLITE_BUSY_TIMEOUT_MS = 30_000
 """How long a writer waits for another; receivers, workers and REST share the file."""
+
+
+DEFAULT_CONNECTIONS = 5
+"""Connections a process keeps; under a rush it opens ten more, for as long as they are needed."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -121,7 +126,7 @@ class InstanceRow(Base):
     transfer_syntax_uid: Mapped[str]
     sha256: Mapped[str]
     """Of the data set as sent, without file meta information; hexadecimal."""
-    size_bytes: Mapped[int]
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
     path: Mapped[str]
     """Relative to the study store."""
     header: Mapped[dict[str, Any]]
@@ -229,14 +234,20 @@ Sessions = sessionmaker[Session]
 """A factory of sessions; ``with sessions.begin() as session`` is one transaction."""
 
 
-def open_engine(url: str) -> Engine:
+def open_engine(url: str, *, connections: int = DEFAULT_CONNECTIONS) -> Engine:
     """Connect to the database a URL names.
 
     SQLite runs in WAL mode with full synchronisation (an acknowledged instance survives a power
     cut), and writers take the lock at once instead of failing half way. Error messages leave the
     parameters out: they hold patient data, and error messages are logged.
+
+    Parameters
+    ----------
+    connections
+        Kept open for reuse: as many as there are threads that work with the database at once.
+        SQLite's writers queue for the file itself, each on a connection of its own.
     """
-    engine = create_engine(url, pool_pre_ping=True, hide_parameters=True)
+    engine = create_engine(url, pool_size=connections, pool_pre_ping=True, hide_parameters=True)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite_connection)
         event.listen(engine, "begin", _begin)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import warnings
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import pydicom.config
 from pydantic import TypeAdapter
 from pydicom import Dataset
 from pydicom.multival import MultiValue
@@ -20,11 +23,21 @@ ANALYSED_SOP_CLASSES = frozenset({MR_IMAGE_STORAGE, ENHANCED_MR_IMAGE_STORAGE})
 MAX_FRAMES_READ = 20_000
 """More frames than any head study has: a header that claims more is not believed."""
 
+INTEGER_STRING_RANGE = range(-(2**31), 2**31)
+"""Values of VR IS, PS3.5 6.2; a database's integer holds no others."""
+
 _ECHO_TYPES = {"SPIN": ("SE",), "GRADIENT": ("GR",), "BOTH": ("SE", "GR")}
 """Echo Pulse Sequence (0018,9008) -> the values of Scanning Sequence (0018,0020)."""
 
 INSTANCE_HEADER = TypeAdapter(InstanceHeader)
 """An instance's header facts to and from the JSON of ``InstanceRow.header``."""
+
+
+def quiet_pydicom() -> None:
+    """Keep header values out of pydicom's warnings and logs: they are patient data, read as they come."""
+    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+    pydicom.config.logger.addFilter(_is_error)
+    warnings.filterwarnings("ignore", module=r"pydicom\.")
 
 
 def read_instance_header(dataset: Dataset) -> InstanceHeader:
@@ -105,6 +118,10 @@ def frame_groups(dataset: Dataset, frame: int) -> Iterator[Dataset]:
                 yield element.value[0]
 
 
+def _is_error(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.WARNING
+
+
 def _first_frame(dataset: Dataset) -> list[Dataset]:
     """Return where to look for a frame's attributes: the dataset itself, then its groups."""
     return [dataset, *frame_groups(dataset, 0)]
@@ -151,9 +168,10 @@ def _cleaned(value: Any) -> str:
 
 def _integer(dataset: Dataset, keyword: str) -> int | None:
     try:
-        return int(dataset.get(keyword, None))
+        number = int(dataset.get(keyword, None))
     except (TypeError, ValueError, OverflowError):
         return None
+    return number if number in INTEGER_STRING_RANGE else None
 
 
 def _numbers(value: Any) -> tuple[float, ...]:
@@ -199,7 +217,7 @@ def _contrast_agent(dataset: Dataset) -> str:
     if agent:
         return agent
     coded = dataset.get("ContrastBolusAgentSequence")
-    return str(coded[0].get("CodeMeaning", "contrast agent")) if coded else ""
+    return _cleaned(coded[0].get("CodeMeaning", "contrast agent")) if coded else ""
 
 
 def _scanning_sequence(dataset: Dataset) -> tuple[str, ...]:
@@ -219,4 +237,4 @@ def _spoiling(dataset: Dataset) -> tuple[str, ...]:
 
 def _anatomy(dataset: Dataset, places: list[Dataset]) -> str:
     region = _found(places, "AnatomicRegionSequence") or dataset.get("AnatomicRegionSequence")
-    return str(region[0].get("CodeMeaning", "")) if region else ""
+    return _text(region[0], "CodeMeaning") if region else ""

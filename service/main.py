@@ -20,8 +20,9 @@ from sqlalchemy import Engine
 from core import schema
 from core.broker import open_broker
 from core.clock import utc_now
-from core.database import Sessions, open_engine, open_sessions
+from core.database import DEFAULT_CONNECTIONS, Sessions, open_engine, open_sessions
 from core.errors import Transient
+from core.headers import quiet_pydicom
 from core.logs import configure_logs, logger
 from core.settings import ApiSettings, AssemblySettings, CommonSettings, DeliverySettings, ReceiverSettings
 from core.study_store import StudyStore
@@ -32,7 +33,6 @@ from service.api.parts import ApiParts
 from service.delivery.courier import Courier
 from service.jobs import Coordinator
 from service.receiving.ingest import Ingest
-from service.receiving.instance_file import quiet_pydicom
 from service.receiving.receiver import Receiver
 
 
@@ -47,11 +47,15 @@ class Parts:
     broker: Celery
 
 
-def open_parts(common: CommonSettings) -> Parts:
+OWN_CONNECTIONS = 5
+"""Database connections the receive role needs beside one for each association."""
+
+
+def open_parts(common: CommonSettings, *, connections: int = DEFAULT_CONNECTIONS) -> Parts:
     """Open store, database (brought to the present schema) and broker."""
     quiet_pydicom()
     store = StudyStore(common.data_dir)
-    engine = open_engine(common.resolved_database_url)
+    engine = open_engine(common.resolved_database_url, connections=connections)
     schema.upgrade(engine)
     return Parts(
         store=store,
@@ -79,7 +83,7 @@ def run_receiver(
     """Receive studies and turn them into jobs, until ``stop`` is set (default: SIGTERM, SIGINT)."""
     configure_logs(common, "receiver")
     stop = stop or stop_on_signals()
-    parts = open_parts(common)
+    parts = open_parts(common, connections=receiver_settings.maximum_associations + OWN_CONNECTIONS)
     keep_others = receiver_settings.keep_other_storage_classes
     ingest = Ingest(parts.store, parts.sessions, utc_now, keep_other_storage_classes=keep_others)
     recover(parts.store, ingest)

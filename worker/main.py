@@ -19,6 +19,7 @@ from core import schema
 from core.broker import open_broker
 from core.clock import utc_now
 from core.database import open_engine, open_sessions
+from core.headers import quiet_pydicom
 from core.logs import configure_logs, logger
 from core.settings import CommonSettings, WorkerSettings, bundled_models_dir
 from core.study_store import StudyStore
@@ -76,6 +77,7 @@ def open_worker(common: CommonSettings, settings: WorkerSettings) -> Celery:
     @worker_process_init.connect(weak=False)
     def warm_up(**_signal: object) -> None:
         configure_logs(common, "work")
+        quiet_pydicom()
         shell()
 
     return app
@@ -118,6 +120,7 @@ def run_worker(common: CommonSettings, settings: WorkerSettings) -> None:
 
     A missing or damaged model file ends the worker before it takes any work.
     """
+    quiet_pydicom()
     for folder in (model_folders(settings).released, model_folders(settings).shadow):
         if folder is not None:
             model_set = verify_model_set(folder)

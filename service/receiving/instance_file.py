@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-import pydicom.config
 from pydicom import Dataset
 from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
@@ -49,6 +47,8 @@ class RefusalReason(StrEnum):
     HEADER_TOO_LARGE = "header_too_large"
     TRANSFER_SYNTAX = "transfer_syntax"
     STORAGE_CLASS_NOT_KEPT = "storage_class_not_kept"
+    UNRECORDABLE = "unrecordable"
+    """No column of the database holds one of its values."""
 
 
 class UnacceptableInstance(MetserveError):
@@ -107,12 +107,6 @@ class InstanceFile:
     study: StudyFacts
     sha256: str
     size_bytes: int
-
-
-def quiet_pydicom() -> None:
-    """Keep header values out of warnings: they are patient data, and read as they come."""
-    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
-    warnings.filterwarnings("ignore", module=r"pydicom\.")
 
 
 def read_instance_file(path: Path, identity: ObjectIdentity) -> InstanceFile:

@@ -34,8 +34,9 @@ from core.settings import ReceiverSettings
 from core.study_store import StudyStore
 from core.uids import is_acceptable_uid
 from service.receiving.association_server import AssociationServer, SpoolingHandler
-from service.receiving.ingest import Ingest, Reception, ReceptionKind
+from service.receiving.ingest import Ingest
 from service.receiving.instance_file import RefusalReason
+from service.receiving.reception import Reception, ReceptionKind
 from service.receiving.spool import IMPLEMENTATION_CLASS_UID, SpooledDataSet, SpoolingProvider
 
 VERIFICATION = "1.2.840.10008.1.1"

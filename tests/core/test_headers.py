@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 from pydicom import Dataset
 from pydicom.sequence import Sequence
@@ -80,6 +83,40 @@ def test_headers_are_grouped_by_study_and_series() -> None:
     other.SeriesInstanceUID, other.SOPInstanceUID = "1.9", "1.10"
     (study,) = group_into_studies([read_instance_header(ds) for ds in (classic(), other, enhanced())])
     assert [len(series.instances) for series in study.series] == [2, 1]
+
+
+@pytest.mark.parametrize("number", [-(2**31), 2**31 - 1])
+def test_the_outermost_integers_of_the_standard_are_read(number: int) -> None:
+    ds = classic()
+    ds.SeriesNumber = number
+    assert read_instance_header(ds).series_number == number
+
+
+@pytest.mark.parametrize("number", [-(2**31) - 1, 2**31, 2**70])
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+def test_an_integer_beyond_the_standard_counts_as_absent(number: int) -> None:
+    ds = classic()
+    ds.SeriesNumber = number
+    assert read_instance_header(ds).series_number is None
+
+
+ODD_HEADER = """
+from pydicom import Dataset
+from core.headers import quiet_pydicom
+from core.logs import configure
+
+quiet_pydicom()
+configure("INFO", "json", "test")
+ds = Dataset()
+ds.StudyInstanceUID = "CANARY"
+ds.SpecificCharacterSet, ds.PatientName = "CANARY", b"CANARY"
+ds.decode()
+"""
+
+
+def test_a_quiet_pydicom_shows_no_value_of_a_header() -> None:
+    done = subprocess.run([sys.executable, "-c", ODD_HEADER], capture_output=True, text=True, check=True)
+    assert done.stdout + done.stderr == ""
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from sqlalchemy import select
 
 from core.database import Base, InstanceRow, Sessions, StudyRow, open_engine, open_sessions
 from core.study_store import StudyStore
-from service.receiving.ingest import Ingest, Reception
+from service.receiving.ingest import Ingest
+from service.receiving.reception import Reception
 from tests.mr_headers import with_file_meta
 
 

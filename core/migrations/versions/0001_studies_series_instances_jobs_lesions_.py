@@ -130,7 +130,7 @@ def upgrade() -> None:
         sa.Column("sop_class_uid", sa.String(), nullable=False),
         sa.Column("transfer_syntax_uid", sa.String(), nullable=False),
         sa.Column("sha256", sa.String(), nullable=False),
-        sa.Column("size_bytes", sa.Integer(), nullable=False),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
         sa.Column("path", sa.String(), nullable=False),
         sa.Column("header", sa.JSON(), nullable=False),
         sa.Column("calling_ae_title", sa.String(), nullable=False),

@@ -1,19 +1,25 @@
 from __future__ import annotations
 
+import shutil
+import sqlite3
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from pydicom import Dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian
-from sqlalchemy import text, update
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+from sqlalchemy import create_engine, event, text, update
+from sqlalchemy.pool import QueuePool
 
-from core.database import StudyRow
+from core.database import StudyRow, open_sessions
 from core.errors import Transient
 from core.headers import INSTANCE_HEADER
-from core.study_store import sha256_of_file
-from service.receiving.ingest import Ingest, ReceptionKind
+from core.study_store import StudyStore, sha256_of_file
+from service.receiving.ingest import Ingest
 from service.receiving.instance_file import RefusalReason
+from service.receiving.reception import Reception, ReceptionKind
 from tests.mr_headers import SIEMENS_MPRAGE, ct_series, enhanced, nested_sequences, series
 from tests.service.reception_site import Site, open_site, write
 
@@ -222,3 +228,120 @@ def test_a_lost_database_is_transient_and_the_file_is_found_later(site: Site) ->
         session.execute(text("ALTER TABLE gone RENAME TO instance"))
     assert site.ingest.adopt_orphans() == 1
     assert site.temporary_files() == []
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+def test_a_series_number_no_database_holds_is_left_out(site: Site) -> None:
+    assert site.receive(mr_instance(SeriesNumber=2**70))[0].kind is STORED
+    assert INSTANCE_HEADER.validate_python(site.instances()[0].header).series_number is None
+
+
+def accept(ingest: Ingest, path: Path, dataset: Dataset, calling_ae_title: str) -> Reception:
+    return ingest.accept(
+        path,
+        sop_class_uid=dataset.SOPClassUID,
+        sop_instance_uid=dataset.SOPInstanceUID,
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        calling_ae_title=calling_ae_title,
+        peer_address="192.0.2.1",
+    )
+
+
+def test_control_characters_in_a_calling_ae_title_are_left_out(site: Site) -> None:
+    path = write(site.store.temporary_path(), mr_instance())
+    accept(site.ingest, path, mr_instance(), "SCAN\0NER\n")
+    assert site.instances()[0].calling_ae_title == "SCANNER"
+
+
+LONGEST_VALUE_BYTES = 5000
+
+
+@contextmanager
+def values_limited(site: Site) -> Iterator[None]:
+    """Let the database refuse long values, as PostgreSQL refuses what does not fit its column."""
+    engine = site.sessions.kw["bind"]
+
+    def limit(connection: sqlite3.Connection, _record: object) -> None:
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE_BYTES)
+
+    engine.dispose()
+    event.listen(engine, "connect", limit)
+    try:
+        yield
+    finally:
+        event.remove(engine, "connect", limit)
+        engine.dispose()
+
+
+def too_long_for_the_database() -> Dataset:
+    return mr_instance(SOPInstanceUID="2.25.99", SeriesDescription="x" * LONGEST_VALUE_BYTES)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+def test_a_value_the_database_cannot_hold_is_refused_and_the_next_object_is_taken(site: Site) -> None:
+    with values_limited(site):
+        assert refusal(site, too_long_for_the_database()) is RefusalReason.UNRECORDABLE
+        assert site.receive(mr_instance())[0].kind is STORED
+
+
+def leave_without_records(site: Site, *datasets: Dataset) -> None:
+    """Leave files as a receiver does that is killed between rename and commit."""
+    site.receive(*datasets)
+    with site.sessions.begin() as session:
+        for table in ("instance", "series", "study"):
+            session.execute(text(f"DELETE FROM {table}"))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+def test_a_file_the_database_cannot_hold_does_not_keep_the_others_from_being_adopted(site: Site) -> None:
+    leave_without_records(site, too_long_for_the_database(), *series(1, "t1", SIEMENS_MPRAGE, slices=3))
+    with values_limited(site):
+        assert site.ingest.adopt_orphans() == 3
+    assert len(site.stored_files()) == 3
+    assert "the database cannot hold" in site.quarantine_reasons()[0]
+
+
+def test_a_file_the_disk_does_not_give_stays_and_the_others_are_adopted(site: Site) -> None:
+    leave_without_records(site, *series(1, "t1", SIEMENS_MPRAGE, slices=2))
+    unreadable = site.stored_files()[0].with_name("0.dcm")
+    unreadable.mkdir()
+    assert site.ingest.adopt_orphans() == 2
+    assert unreadable.exists()
+
+
+class BusyStore(StudyStore):
+    """A store into which another receiver takes an object just when the files are listed."""
+
+    def __init__(self, root: Path, receive: Callable[[], object]) -> None:
+        super().__init__(root)
+        self._receive = iter([receive])
+
+    @property
+    def instances(self) -> Path:
+        for receive in getattr(self, "_receive", ()):
+            receive()
+        return super().instances
+
+
+def test_a_file_acknowledged_while_orphans_are_looked_for_is_kept(site: Site) -> None:
+    store = BusyStore(site.store.root, lambda: site.receive(mr_instance()))
+    assert Ingest(store, site.sessions, site.clock).adopt_orphans() == 0
+    assert site.store.resolve(site.instances()[0].path).is_file()
+
+
+def test_a_second_copy_of_a_recorded_file_is_removed(site: Site) -> None:
+    site.receive(mr_instance())
+    kept = site.stored_files()[0]
+    shutil.copy(kept, kept.with_name("copy.dcm"))
+    assert site.ingest.adopt_orphans() == 0
+    assert site.stored_files() == [kept]
+
+
+def test_a_database_without_a_free_connection_is_transient(site: Site) -> None:
+    busy = create_engine(
+        site.sessions.kw["bind"].url, poolclass=QueuePool, pool_size=1, max_overflow=0, pool_timeout=0
+    )
+    path = write(site.store.temporary_path(), mr_instance())
+    with busy.connect(), pytest.raises(Transient, match="TimeoutError"):
+        accept(Ingest(site.store, open_sessions(busy), site.clock), path, mr_instance(), "SCANNER")
+    busy.dispose()
