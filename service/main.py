@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -34,6 +34,7 @@ from service.delivery.courier import Courier
 from service.jobs import Coordinator
 from service.receiving.ingest import Ingest
 from service.receiving.receiver import Receiver
+from service.receiving.store_lock import sole_receiver
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,9 @@ class Parts:
     read_sessions: Sessions
     broker: Celery
 
+
+SERVER_POLL_S = 0.2
+"""How soon the stop signal, or a server's own end, is noticed."""
 
 OWN_CONNECTIONS = 5
 """Database connections the receive role needs beside one for each association."""
@@ -80,22 +84,66 @@ def run_receiver(
     assembly_settings: AssemblySettings,
     stop: threading.Event | None = None,
 ) -> None:
-    """Receive studies and turn them into jobs, until ``stop`` is set (default: SIGTERM, SIGINT)."""
+    """Receive studies and turn them into jobs, until ``stop`` is set (default: SIGTERM, SIGINT).
+
+    Raises
+    ------
+    InvalidInput
+        Another receiver works on this study store.
+    Transient
+        The server or the coordinator ended by itself.
+    """
     configure_logs(common, "receiver")
     stop = stop or stop_on_signals()
     parts = open_parts(common, connections=receiver_settings.maximum_associations + OWN_CONNECTIONS)
-    keep_others = receiver_settings.keep_other_storage_classes
+    with (
+        sole_receiver(parts.store, stop),
+        httpx.Client(timeout=WEBHOOK_TIMEOUT_S) as http,
+        served_metrics(receiver_settings),
+    ):
+        coordinator = open_coordinator(parts, assembly_settings, common, http)
+        receive_and_assemble(open_receiver(parts, receiver_settings), coordinator, stop)
+
+
+def open_receiver(parts: Parts, settings: ReceiverSettings) -> Receiver:
+    """Clear up after the receiver before and build the next."""
+    keep_others = settings.keep_other_storage_classes
     ingest = Ingest(parts.store, parts.sessions, utc_now, keep_other_storage_classes=keep_others)
     recover(parts.store, ingest)
-    receiver = Receiver(receiver_settings, ingest, parts.store)
-    with httpx.Client(timeout=WEBHOOK_TIMEOUT_S) as http, served_metrics(receiver_settings):
-        coordinator = open_coordinator(parts, assembly_settings, common, http)
-        worker = threading.Thread(target=coordinator.run, args=(stop,), name="coordinator")
-        receiver.start()
-        worker.start()
-        stop.wait()
+    return Receiver(settings, ingest, parts.store)
+
+
+def receive_and_assemble(receiver: Receiver, coordinator: Coordinator, stop: threading.Event) -> None:
+    """Run receiver and coordinator side by side until told to stop, or until one of them ends.
+
+    Raises
+    ------
+    Transient
+        One of them ended by itself; both are stopped, so that the role can be started again.
+    """
+    assembly = threading.Thread(target=coordinator.run, args=(stop,), name="coordinator")
+    listening = receiver.start()
+    assembly.start()
+    try:
+        wait_while_alive((listening, assembly), stop)
+    finally:
+        stop.set()
         receiver.stop()
-        worker.join()
+        assembly.join()
+
+
+def wait_while_alive(threads: Sequence[threading.Thread], stop: threading.Event) -> None:
+    """Wait until told to stop.
+
+    Raises
+    ------
+    Transient
+        A thread ended before.
+    """
+    while not stop.wait(SERVER_POLL_S):
+        for thread in threads:
+            if not thread.is_alive() and not stop.is_set():
+                raise Transient(f"the {thread.name} ended; expected it to run until told to stop")
 
 
 @contextmanager
@@ -146,9 +194,6 @@ def open_coordinator(
         alerts=Alerts(parts.sessions, parts.read_sessions, common.alert_webhook_url, http, utc_now, REGISTRY),
     )
 
-
-SERVER_POLL_S = 0.2
-"""How soon the stop signal, or the server's own end, is noticed."""
 
 SHUTDOWN_GRACE_S = 10
 """How long requests under way may still take once the API is told to stop."""

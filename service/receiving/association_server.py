@@ -67,10 +67,17 @@ class AssociationServer(ThreadedAssociationServer):
 
     def verify_request(self, _request: Any, client_address: Any) -> bool:
         """Tell whether this address may have one more connection; asked before any thread is made."""
+        try:
+            return self._has_place_for(client_address[0])
+        except Exception as error:  # noqa: BLE001 - it would end the server, and nobody would listen
+            logger().error("connection refused: it could not be judged", error=type(error).__name__)
+            return False
+
+    def _has_place_for(self, address: str) -> bool:
         limit = self.settings.maximum_associations_per_address
         theirs = sum(
             association.requestor.address_info is not None
-            and association.requestor.address_info.address == client_address[0]
+            and association.requestor.address_info.address == address
             for association in self.active_associations
         )
         if theirs >= limit:

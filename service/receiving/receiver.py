@@ -95,8 +95,8 @@ class Receiver:
         self._store = store
         self._server: AssociationServer | None = None
 
-    def start(self) -> None:
-        """Listen in a thread of its own.
+    def start(self) -> threading.Thread:
+        """Listen in a thread of its own; return it, it lives until ``stop``.
 
         Raises
         ------
@@ -120,10 +120,12 @@ class Receiver:
         server.store, server.settings = self._store, self._settings
         server.ae._servers.append(server)
         self._server = server
-        threading.Thread(
+        thread = threading.Thread(
             target=server.serve_forever, args=(STOP_POLL_S,), name="receiver", daemon=True
-        ).start()
+        )
+        thread.start()
         logger().info("receiver listens", host=self._settings.host, port=self._settings.port)
+        return thread
 
     def stop(self) -> None:
         """Accept nothing more, let running associations finish, then close."""

@@ -15,7 +15,9 @@ from sqlalchemy import select
 from core.database import InstanceRow, JobRow, open_engine, open_sessions
 from core.errors import Transient
 from core.settings import ReceiverSettings
-from service.main import served_metrics
+from core.study_store import StudyStore
+from service.main import served_metrics, wait_while_alive
+from service.receiving.store_lock import LOCK_FILE, sole_receiver
 from tests.mr_headers import SIEMENS_MPRAGE, series
 from tests.service.reception_site import write
 from tests.service.storage_peers import free_port
@@ -81,3 +83,40 @@ def test_metrics_end_with_the_receiver_and_a_taken_port_is_named() -> None:
             pass
     with pytest.raises(httpx.ConnectError):
         httpx.get(url)
+
+
+STOPPED_AT_ONCE = """
+import threading
+from core.settings import AssemblySettings, CommonSettings, ReceiverSettings, load
+from service.main import run_receiver
+stop = threading.Event()
+stop.set()
+run_receiver(load(CommonSettings), load(ReceiverSettings), load(AssemblySettings), stop)
+"""
+
+
+def test_a_second_receiver_leaves_what_the_first_one_is_receiving(tmp_path: Path) -> None:
+    store = StudyStore(tmp_path / "data")
+    half_received = store.temporary_path()
+    half_received.write_bytes(b"half")
+    environment = {**os.environ, "METSERVE_DATA_DIR": str(store.root)}
+    with sole_receiver(store, threading.Event()):
+        second = subprocess.run(
+            [sys.executable, "-c", STOPPED_AT_ONCE], env=environment, capture_output=True, text=True
+        )
+    assert "InvalidInput" in second.stderr
+    assert str(store.root / LOCK_FILE) in second.stderr
+    assert half_received.exists()
+
+
+def test_a_role_ends_when_one_of_its_threads_does() -> None:
+    ended = threading.Thread(target=int, name="receiver")
+    ended.start()
+    with pytest.raises(Transient, match="the receiver ended"):
+        wait_while_alive((ended,), threading.Event())
+
+
+def test_a_role_that_is_told_to_stop_does_not_complain_about_its_threads() -> None:
+    stop = threading.Event()
+    stop.set()
+    wait_while_alive((threading.Thread(name="receiver"),), stop)

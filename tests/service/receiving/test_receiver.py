@@ -5,6 +5,7 @@ import shutil
 import socket
 import struct
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -267,6 +268,27 @@ def is_closed_at_once(port: int) -> bool:
             return peer.recv(1) == b""
         except TimeoutError:
             return False
+
+
+def test_a_connection_that_cannot_be_judged_is_refused_and_the_next_is_served(site: Site) -> None:
+    ended = threading.Event()
+    stranger = threading.Thread(target=ended.wait, name="AcceptorThread")  # breaks pynetdicom's own count
+    with running(site) as settings:
+        stranger.start()
+        refused = is_closed_at_once(settings.port)
+        ended.set()
+        stranger.join()
+        assert refused
+        with association(settings, Verification) as assoc:
+            assert assoc.send_c_echo().Status == 0x0000
+
+
+def test_the_thread_that_listens_lives_until_the_receiver_is_stopped(site: Site) -> None:
+    receiver = Receiver(ReceiverSettings(port=free_port()), site.ingest, site.store)
+    listening = receiver.start()
+    assert listening.is_alive()
+    receiver.stop()
+    assert eventually(lambda: not listening.is_alive())
 
 
 def test_a_request_without_a_data_set_is_not_acknowledged(site: Site) -> None:
