@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-import warnings
 import re
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
