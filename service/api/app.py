@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from http import HTTPStatus
 
 from fastapi import APIRouter, FastAPI
 from fastapi.params import Depends
@@ -12,9 +13,12 @@ from service.api import destinations, health, jobs, results, studies
 from service.api.docs import install_docs
 from service.api.middleware import ResponseMiddleware
 from service.api.parts import ApiParts
-from service.api.problems import install_problem_handlers
+from service.api.problems import install_problem_handlers, problem_responses
 
 API_PREFIX = "/api/v1"
+
+ANY_ROUTE_MAY_FAIL = problem_responses(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE)
+"""Every route under the prefix checks what it is asked, and asks the database."""
 
 
 def create_app(parts: ApiParts, *, root_path: str = "", guards: Sequence[Depends] = ()) -> FastAPI:
@@ -38,9 +42,10 @@ def create_app(parts: ApiParts, *, root_path: str = "", guards: Sequence[Depends
         root_path=root_path,
         docs_url=None,
         redoc_url=None,
+        responses=problem_responses(HTTPStatus.INTERNAL_SERVER_ERROR),
     )
     app.state.parts = parts
-    app.include_router(_versioned(), prefix=API_PREFIX, dependencies=guards)
+    app.include_router(_versioned(), prefix=API_PREFIX, dependencies=guards, responses=ANY_ROUTE_MAY_FAIL)
     app.include_router(health.router)
     install_docs(app)
     install_problem_handlers(app)

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from core.schema import head_revision
 from service.api.models import Reply
 from service.api.parts import PartsOf
-from service.api.problems import MEDIA_TYPE, Problem
+from service.api.problems import MEDIA_TYPE, Problem, problem_responses
 from service.api.readiness import Check, check_readiness
 
 router = APIRouter(tags=["health"])
@@ -57,7 +57,7 @@ def live() -> LiveReply:
     "/health/ready",
     summary="Can it work: database, store, broker?",
     response_model=ReadyReply,
-    responses={503: {"model": NotReady, "description": "Names each check that failed."}},
+    responses=problem_responses(HTTPStatus.SERVICE_UNAVAILABLE, model=NotReady),
 )
 def ready(parts: PartsOf) -> ReadyReply | Response:
     """Look at database, store and broker."""

@@ -22,6 +22,7 @@ from service.api.paths import (
     JobId,
     Limit,
     Offset,
+    StudyUidQuery,
     find_job,
 )
 from service.api.problems import ApiError, problem_responses
@@ -34,9 +35,9 @@ router = APIRouter(prefix="/jobs", tags=["jobs"])
 @router.get("", summary="List jobs, newest first")
 def list_jobs(
     parts: PartsOf,
+    study_instance_uid: StudyUidQuery,
     state: Annotated[Sequence[JobState], Query(description="One state or several.")] = (),
     outcome: Outcome | None = None,
-    study_instance_uid: Annotated[str | None, Query(max_length=64)] = None,
     limit: Limit = DEFAULT_PAGE,
     offset: Offset = 0,
 ) -> JobPage:

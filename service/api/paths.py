@@ -6,12 +6,11 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import Depends, Path, Query
-from pydantic import StringConstraints
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.database import JobRow, StudyRow
-from core.uids import MAX_UID_LENGTH, is_acceptable_uid
+from core.uids import is_acceptable_uid
 from service.api.problems import ApiError
 
 DEFAULT_PAGE = 50
@@ -29,7 +28,10 @@ DestinationName = Annotated[
 ]
 Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE)]
 Offset = Annotated[int, Query(ge=0, le=LARGEST_OFFSET)]
-ShortText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_UID_LENGTH)]
+
+
+NO_CONTROL_CHARACTERS = r"^[^\x00-\x1f\x7f]*$"
+"""What a text to search for looks like: PostgreSQL keeps no NUL, and DICOM no control characters in an LO."""
 
 
 def _study_uid(study_instance_uid: Annotated[str, Path(description="Study Instance UID.")]) -> str:
@@ -41,7 +43,14 @@ def _study_uid(study_instance_uid: Annotated[str, Path(description="Study Instan
     return study_instance_uid
 
 
+def _study_uid_or_none(
+    study_instance_uid: Annotated[str | None, Query(description="Study Instance UID.")] = None,
+) -> str | None:
+    return None if study_instance_uid is None else _study_uid(study_instance_uid)
+
+
 StudyUid = Annotated[str, Depends(_study_uid)]
+StudyUidQuery = Annotated[str | None, Depends(_study_uid_or_none)]
 
 
 def find_study(session: Session, study_instance_uid: str) -> StudyRow:

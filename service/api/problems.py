@@ -53,13 +53,14 @@ def problem_response(status: int, detail: str, headers: Mapping[str, str] | None
     return JSONResponse(body.model_dump(), status_code=status, headers=headers, media_type=MEDIA_TYPE)
 
 
-def problem_responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
-    """Describe a route's problems for its OpenAPI entry."""
+def problem_responses(
+    *statuses: HTTPStatus, model: type[Problem] = Problem
+) -> dict[int | str, dict[str, Any]]:
+    """Describe problems for OpenAPI; what ``model`` holds must be among the replies' schemas as well."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs", None)
     return {
-        status.value: {
-            "description": status.phrase,
-            "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}},
-        }
+        status.value: {"description": status.phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
         for status in statuses
     }
 

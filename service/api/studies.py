@@ -18,6 +18,7 @@ from service.api.paths import (
     DEFAULT_PAGE,
     LARGEST_OFFSET,
     LARGEST_PAGE,
+    NO_CONTROL_CHARACTERS,
     Limit,
     Offset,
     StudyUid,
@@ -38,7 +39,7 @@ class StudySearch(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    patient_id: str | None = Field(default=None, max_length=LONGEST_PATIENT_ID)
+    patient_id: str | None = Field(default=None, max_length=LONGEST_PATIENT_ID, pattern=NO_CONTROL_CHARACTERS)
     state: JobState | None = None
     """Of the newest job."""
     outcome: Outcome | None = None
@@ -73,10 +74,10 @@ def search_studies(parts: PartsOf, search: StudySearch) -> StudyPage:
 @router.get(
     "/{study_instance_uid}",
     summary="One study: patient, series with role and reasons, jobs",
-    responses=problem_responses(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY),
+    responses=problem_responses(HTTPStatus.NOT_FOUND),
 )
 def get_study(parts: PartsOf, study_instance_uid: StudyUid) -> StudyReply:
-    """Show a study, with what the newest job made of each series."""
+    """Show a study, with what assembly made of each series and what the study waits for."""
     with parts.read_sessions() as session:
         study = find_study(session, study_instance_uid)
         counts = session.execute(
@@ -92,7 +93,7 @@ def get_study(parts: PartsOf, study_instance_uid: StudyUid) -> StudyReply:
     "/{study_instance_uid}/analysis",
     summary="Analyse a study now",
     status_code=HTTPStatus.ACCEPTED,
-    responses=problem_responses(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY),
+    responses=problem_responses(HTTPStatus.NOT_FOUND),
 )
 def analyse_study(parts: PartsOf, study_instance_uid: StudyUid) -> AnalysisRequested:
     """Analyse what has been received, without waiting for the quiet period."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from fastapi import Depends, HTTPException
 
 from core.database import Base
 from core.provenance import RESEARCH_USE_NOTICE
-from service.api.app import create_app
+from service.api.app import API_PREFIX, create_app
 from service.api.parts import ApiParts
 from tests.service.api_client import ApiClient, api_parts
 from tests.service.service_records import PATIENT_NAME, STUDY_UID, Records
@@ -52,6 +54,27 @@ def test_a_guard_stands_before_every_patient_route_and_no_other(records: Records
             ask = client.get if method == "get" else client.post
             status = ask(path.format(**example)).status_code
             assert (status == 401) == path.startswith("/api/v1/"), path
+
+
+def test_openapi_names_every_problem_as_a_problem(client: ApiClient) -> None:
+    document = client.get("/openapi.json").json()
+    for path, methods in document["paths"].items():
+        always = {"422", "500", "503"} if path.startswith(API_PREFIX) else {"500"}
+        for operation in methods.values():
+            failures = {status: reply for status, reply in operation["responses"].items() if status >= "400"}
+            assert failures.keys() >= always, path
+            for reply in failures.values():
+                assert list(reply["content"]) == ["application/problem+json"], path
+                assert "detail" in reply["content"]["application/problem+json"]["schema"]["properties"]
+    assert "503" in document["paths"]["/health/ready"]["get"]["responses"]
+
+
+def test_openapi_refers_to_nothing_it_does_not_hold(client: ApiClient) -> None:
+    text = client.get("/openapi.json").text
+    schemas = json.loads(text)["components"]["schemas"]
+    held = {f"#/components/schemas/{name}" for name in schemas}
+    assert set(re.findall(r'"\$ref":\s*"([^"]+)"', text)) <= held
+    assert "HTTPValidationError" not in schemas
 
 
 def test_an_unknown_path_is_a_problem_too(client: ApiClient) -> None:

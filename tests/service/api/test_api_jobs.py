@@ -31,6 +31,20 @@ def test_jobs_are_listed_by_state(records: Records, client: ApiClient) -> None:
     assert page["jobs"][0]["study_instance_uid"] == STUDY_UID
 
 
+def test_jobs_are_listed_by_study(records: Records, client: ApiClient) -> None:
+    records.add_job("one")
+    records.add_job("other", study_uid="1.2.3")
+    page = client.get("/api/v1/jobs", params={"study_instance_uid": "1.2.3"}).json()
+    assert [job["job_id"] for job in page["jobs"]] == ["other"]
+
+
+@pytest.mark.parametrize("uid", ["\0", "1.2\0", "abc", "", "1" * 65])
+def test_what_is_no_study_uid_is_refused(client: ApiClient, uid: str) -> None:
+    reply = client.get("/api/v1/jobs", params={"study_instance_uid": uid})
+    assert reply.status_code == 422
+    assert "is not a Study Instance UID" in reply.json()["detail"]
+
+
 def test_a_finished_job_shows_model_flags_and_deliveries(records: Records, client: ApiClient) -> None:
     records.add_job()
     add_delivery(records, DeliveryState.GIVEN_UP, attempts=1, last_error="seg: refused with status 0xA900")
