@@ -92,6 +92,8 @@ class StudyRow(Base):
     """Somebody asked not to wait for the quiet period."""
     awaits_assembly: Mapped[bool] = mapped_column(default=True, index=True)
     """True from a new instance until a job (of whatever outcome) answers it."""
+    assembly: Mapped[dict[str, Any] | None] = mapped_column(default=None, deferred=True)
+    """service.selection.study_assembly.StudyAssembly as JSON, the newest; read when asked for."""
 
     series: Mapped[list[SeriesRow]] = relationship(back_populates="study", order_by="SeriesRow.id")
     jobs: Mapped[list[JobRow]] = relationship(back_populates="study", order_by="JobRow.revision")

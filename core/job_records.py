@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import or_, select, update
+from sqlalchemy import select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
@@ -20,7 +20,6 @@ from core.database import JobRow, LesionRow
 from core.errors import InvalidInput, LeaseLost, UnsuitableStudy
 from core.job import (
     MAX_ATTEMPTS,
-    RUNNING_STAGE,
     STAGES,
     TRANSITIONS,
     UNFINISHED_WORK,
@@ -206,27 +205,6 @@ def replay(session: Session, job_id: str, now: datetime) -> JobRow:
     job.stage_attempts, job.progress = 0, 0.0
     job.enqueued_at = job.not_before = job.finished_at = job.alerted_at = None
     return job
-
-
-def due_jobs(session: Session, *, now: datetime, requeue_after_s: float, limit: int = 100) -> list[JobRow]:
-    """Return jobs whose message must be (re)sent: never sent, sent long ago, or their worker died."""
-    waiting = [states.waiting for states in STAGES.values()]
-    long_ago = now - timedelta(seconds=requeue_after_s)
-    not_sent = JobRow.enqueued_at.is_(None) | (JobRow.enqueued_at < long_ago)
-    worker_died = JobRow.state.in_(list(RUNNING_STAGE)) & (JobRow.lease_until < now)
-    statement = (
-        select(JobRow)
-        .where(
-            or_(
-                JobRow.state.in_(waiting) & not_sent,
-                worker_died & (not_sent | (JobRow.enqueued_at <= JobRow.lease_until)),
-            )
-        )
-        .where(JobRow.not_before.is_(None) | (JobRow.not_before <= now))
-        .order_by(JobRow.created_at)
-        .limit(limit)
-    )
-    return list(session.scalars(statement))
 
 
 def supersede_unfinished(session: Session, study_id: int, now: datetime) -> None:

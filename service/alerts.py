@@ -69,16 +69,24 @@ class Alerts:
         self._counter = Counter(
             "metserve_alerts", "Parked jobs and given-up deliveries.", ["kind"], registry=registry
         )
+        self._errors = Counter("metserve_alert_errors", "Alerts that failed.", registry=registry)
         self._logged: set[tuple[str, int | str]] = set()
         self._webhook_rests_until: datetime | None = None
 
     def raise_due(self) -> None:
         """Tell about what nobody was told yet; a failed webhook is tried again later."""
         for row in self._untold():
-            alert = _alert_of(row)
-            self._log_once(alert, row)
-            if self._deliver(alert):
-                self._mark_told(row)
+            try:
+                self._raise(row)
+            except Exception:  # noqa: BLE001 - an alert that cannot be raised must not hide the others
+                self._errors.inc()
+                logger().exception("an alert failed", **asdict(_alert_of(row)))
+
+    def _raise(self, row: JobRow | DeliveryRow) -> None:
+        alert = _alert_of(row)
+        self._log_once(alert, row)
+        if self._deliver(alert):
+            self._mark_told(row)
 
     def _untold(self) -> list[JobRow | DeliveryRow]:
         parked = select(JobRow).where(JobRow.state == JobState.PARKED, JobRow.alerted_at.is_(None))

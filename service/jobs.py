@@ -9,24 +9,32 @@ from datetime import datetime, timedelta
 
 from celery import Celery
 from prometheus_client import Counter
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
 from core import job_records
 from core.broker import ring
 from core.clock import Clock
-from core.database import InstanceRow, JobRow, SeriesRow, Sessions, StudyRow
+from core.database import JobRow, Sessions, StudyRow
 from core.errors import InvalidInput
-from core.headers import INSTANCE_HEADER, group_into_studies
 from core.job import RUNNING_STAGE, WAITING_FOR_STAGE, JobState, Outcome, Stage
 from core.job_records import SELECTION
 from core.logs import logger, pseudonym
 from core.settings import AssemblySettings
-from core.study import AnalysisMode, Selection, Study
+from core.study import AnalysisMode, Selection
 from core.study_store import StudyStore
+from core.unheard_jobs import due_jobs
 from service.alerts import Alerts
 from service.selection.assembly import Refusal, is_due, select_series
+from service.selection.snapshots import (
+    Snapshot,
+    close_assembly,
+    keep_assembly,
+    load_study,
+    waiting_snapshots,
+)
+from service.selection.study_assembly import describe
 
 JOBS_CREATED = Counter("metserve_jobs_created", "Jobs, by the mode of analysis or 'unsuitable'.", ["mode"])
 COORDINATOR_ERRORS = Counter("metserve_coordinator_errors", "Coordinator steps that failed.", ["step"])
@@ -35,26 +43,15 @@ COORDINATOR_ERRORS = Counter("metserve_coordinator_errors", "Coordinator steps t
 WORK_KEPT_S = 3600.0
 """Artefacts of an ended job stay so long: a worker that lost it may still write to them."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Snapshot:
-    """A study as it stood at one moment."""
-
-    study_id: int
-    study_instance_uid: str
-    last_received_at: datetime
-    is_requested: bool
-    instance_count: int
-
-    def quiet_s(self, now: datetime) -> float:
-        return (now - self.last_received_at).total_seconds()
+FAILED_STUDY_RESTS_S = 60.0
+"""A study that could not be assembled is tried again after so long, or when it changes."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
     """What assembly made of a snapshot."""
 
-    snapshot: _Snapshot
+    snapshot: Snapshot
     result: Selection | Refusal
 
 
@@ -92,6 +89,7 @@ class Coordinator:
         self._new_job_id = new_job_id
         self._alerts = alerts
         self._answers: dict[int, _Answer] = {}
+        self._failed_at: dict[Snapshot, datetime] = {}
 
     def run(self, stop: threading.Event) -> None:
         """Do every step again and again until told to stop; a step that fails does not end the loop."""
@@ -102,18 +100,20 @@ class Coordinator:
 
     def assemble_due(self) -> None:
         """Answer every study that is complete, or has waited long enough, with a job."""
-        snapshots = self._waiting_snapshots()
+        with self._read_sessions() as session:
+            snapshots = waiting_snapshots(session)
         waiting = {snapshot.study_id for snapshot in snapshots}
         self._answers = {study: answer for study, answer in self._answers.items() if study in waiting}
+        self._failed_at = {known: at for known, at in self._failed_at.items() if known in snapshots}
         for snapshot in snapshots:
-            if self._may_be_due(snapshot):
-                self._answer_if_due(snapshot)
+            if self._may_be_due(snapshot) and not self._rests(snapshot):
+                self._attempt_answer(snapshot)
 
     def requeue(self) -> None:
         """Ring for every job that waits and was not announced, or not heard."""
         now = self._clock()
         with self._read_sessions() as session:
-            due = job_records.due_jobs(session, now=now, requeue_after_s=self._settings.requeue_after_s)
+            due = due_jobs(session, now=now, requeue_after_s=self._settings.requeue_after_s)
         for job in due:
             try:
                 ring(self._broker, _stage_of(job), job.id)
@@ -145,34 +145,25 @@ class Coordinator:
             COORDINATOR_ERRORS.labels(step.__name__).inc()
             logger().exception("a coordinator step failed", step=step.__name__)
 
-    def _waiting_snapshots(self) -> list[_Snapshot]:
-        statement = (
-            select(
-                StudyRow.id,
-                StudyRow.study_instance_uid,
-                StudyRow.last_received_at,
-                StudyRow.analysis_requested_at,
-                func.count(InstanceRow.id),
-            )
-            .join(SeriesRow, SeriesRow.study_id == StudyRow.id)
-            .join(InstanceRow, InstanceRow.series_id == SeriesRow.id)
-            .where(StudyRow.awaits_assembly)
-            .group_by(StudyRow.id)
-            .order_by(StudyRow.last_received_at)
-        )
-        with self._read_sessions() as session:
-            rows = session.execute(statement).all()
-        return [
-            _Snapshot(study_id, uid, last_at, requested_at is not None, count)
-            for study_id, uid, last_at, requested_at, count in rows
-        ]
-
-    def _may_be_due(self, snapshot: _Snapshot) -> bool:
+    def _may_be_due(self, snapshot: Snapshot) -> bool:
         """Spare studies that still arrive the reading of their headers."""
         earliest_s = min(self._settings.quiet_period_s, self._settings.incomplete_quiet_period_s)
         return snapshot.is_requested or snapshot.quiet_s(self._clock()) >= earliest_s
 
-    def _answer_if_due(self, snapshot: _Snapshot) -> None:
+    def _rests(self, snapshot: Snapshot) -> bool:
+        failed_at = self._failed_at.get(snapshot)
+        return failed_at is not None and self._clock() < failed_at + timedelta(seconds=FAILED_STUDY_RESTS_S)
+
+    def _attempt_answer(self, snapshot: Snapshot) -> None:
+        """Answer a study; one that cannot be answered must not keep the others waiting."""
+        try:
+            self._answer_if_due(snapshot)
+        except Exception:  # noqa: BLE001 - whatever is wrong with this study, or with the database now
+            self._failed_at[snapshot] = self._clock()
+            COORDINATOR_ERRORS.labels("answer_study").inc()
+            logger().exception("a study cannot be assembled", study=pseudonym(snapshot.study_instance_uid))
+
+    def _answer_if_due(self, snapshot: Snapshot) -> None:
         answer = self._answers.get(snapshot.study_id)
         if answer is None or answer.snapshot != snapshot:
             answer = self._assemble(snapshot)
@@ -184,14 +175,18 @@ class Coordinator:
             with self._sessions.begin() as session:
                 self._create_job(session, answer)
 
-    def _assemble(self, snapshot: _Snapshot) -> _Answer:
+    def _assemble(self, snapshot: Snapshot) -> _Answer:
+        """Judge a study's series, and let people see the verdicts before there is a job."""
         with self._read_sessions() as session:
-            return _Answer(snapshot, select_series(_load_study(session, snapshot)))
+            result = select_series(load_study(session, snapshot))
+        with self._sessions.begin() as session:
+            keep_assembly(session, snapshot, describe(result, self._settings, self._clock()))
+        return _Answer(snapshot, result)
 
     def _create_job(self, session: Session, answer: _Answer) -> None:
         """Answer a study, unless something arrived since the snapshot."""
         now = self._clock()
-        if not _close_assembly(session, answer.snapshot):
+        if not close_assembly(session, answer.snapshot):
             return
         newest = _newest_job(session, answer.snapshot.study_id)
         if newest and not answer.snapshot.is_requested and _is_same_answer(newest, answer.result):
@@ -224,32 +219,6 @@ def request_analysis(session: Session, study_instance_uid: str, now: datetime) -
     )
     if not _changed_one(result):
         raise InvalidInput("no instance of this study was received")
-
-
-def _load_study(session: Session, snapshot: _Snapshot) -> Study:
-    headers = session.scalars(
-        select(InstanceRow.header)
-        .join(SeriesRow, InstanceRow.series_id == SeriesRow.id)
-        .where(SeriesRow.study_id == snapshot.study_id)
-        .order_by(SeriesRow.id, InstanceRow.id)
-    )
-    return group_into_studies(INSTANCE_HEADER.validate_python(header) for header in headers)[0]
-
-
-def _close_assembly(session: Session, snapshot: _Snapshot) -> bool:
-    """Take a study off the waiting list; False when it is no longer the one of the snapshot.
-
-    The count is compared as well: two instances may arrive at one tick of the clock.
-    """
-    count = select(func.count(InstanceRow.id)).join(SeriesRow).where(SeriesRow.study_id == snapshot.study_id)
-    unchanged = (
-        StudyRow.id == snapshot.study_id,
-        StudyRow.last_received_at == snapshot.last_received_at,
-        StudyRow.awaits_assembly,
-        count.scalar_subquery() == snapshot.instance_count,
-    )
-    values = {"awaits_assembly": False, "analysis_requested_at": None}
-    return _changed_one(session.execute(update(StudyRow).where(*unchanged).values(**values)))
 
 
 def _newest_job(session: Session, study_id: int) -> JobRow | None:

@@ -106,14 +106,26 @@ class SeriesReply(Model):
     number_of_instances: int
     role: SeriesRole | None
     score: float | None
-    """None while no job has looked at the series."""
+    """None until assembly has looked at the series."""
     reasons: tuple[str, ...]
+
+
+class AssemblyReply(Model):
+    """What assembly last made of a study, whether or not a job came of it."""
+
+    assembled_at: datetime
+    missing_role: SeriesRole | None
+    """The series that was not found; None when T1 and T1 post-contrast are there."""
+    waits_because: str
+    """For people: what the study waits for, and for how long at most; empty when it waits for nothing."""
 
 
 class StudyReply(Reply, StudySummary):
     """A study with its series and jobs, newest job first."""
 
     analysis_requested_at: datetime | None
+    assembly: AssemblyReply | None
+    """None while instances still arrive, before assembly looked at them first."""
     series: tuple[SeriesReply, ...]
     jobs: tuple[JobSummary, ...]
 

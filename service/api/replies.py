@@ -7,6 +7,7 @@ from core.job_records import REPORT, SELECTION
 from core.lesion import FindingsReport
 from core.study import SeriesVerdict
 from service.api.models import (
+    AssemblyReply,
     Delivery,
     JobReply,
     JobSummary,
@@ -17,6 +18,7 @@ from service.api.models import (
     StudySummary,
 )
 from service.delivery.outbox import DeliveryState
+from service.selection.study_assembly import STUDY_ASSEMBLY, StudyAssembly
 
 
 def job_summary(job: JobRow) -> JobSummary:
@@ -67,12 +69,13 @@ def study_reply(study: StudyRow, instances_by_series: dict[int, int]) -> StudyRe
         SeriesRow.id -> number of instances received.
     """
     jobs = list(reversed(study.jobs))
-    newest = jobs[0] if jobs else None
-    verdicts = SELECTION.validate_python(newest.selection).verdicts if newest else ()
+    assembly = STUDY_ASSEMBLY.validate_python(study.assembly) if study.assembly is not None else None
+    verdicts = assembly.verdicts if assembly else ()
     by_uid = {verdict.series_instance_uid: verdict for verdict in verdicts}
     return StudyReply(
-        **_study_fields(study, newest),
+        **_study_fields(study, jobs[0] if jobs else None),
         analysis_requested_at=study.analysis_requested_at,
+        assembly=_assembly(assembly, is_waiting=study.awaits_assembly) if assembly else None,
         series=tuple(
             _series(row, instances_by_series.get(row.id, 0), by_uid.get(row.series_instance_uid))
             for row in study.series
@@ -131,6 +134,14 @@ def _study_fields(study: StudyRow, newest_job: JobRow | None) -> dict[str, objec
         "patient": Patient(**{name: getattr(study, name) for name in Patient.model_fields}),
         "newest_job": job_summary(newest_job) if newest_job else None,
     }
+
+
+def _assembly(assembly: StudyAssembly, *, is_waiting: bool) -> AssemblyReply:
+    return AssemblyReply(
+        assembled_at=assembly.assembled_at,
+        missing_role=assembly.missing_role,
+        waits_because=assembly.waits_because if is_waiting else "",
+    )
 
 
 def _series(row: SeriesRow, number_of_instances: int, verdict: SeriesVerdict | None) -> SeriesReply:

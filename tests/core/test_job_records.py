@@ -9,6 +9,7 @@ from core.job import MAX_ATTEMPTS, JobState, Outcome, Stage
 from core.job_records import Lease, ResultFile
 from core.lesion import Axis, FindingsReport, Lesion, ModelIdentity
 from core.study import AnalysisMode
+from core.unheard_jobs import due_jobs
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LEASE_S = 60.0
@@ -224,22 +225,6 @@ def test_an_unsuitable_study_ends_with_its_reason(sessions: Sessions, job_id: st
     assert (job.state, job.outcome, job.reason) == (JobState.UNSUITABLE, Outcome.UNSUITABLE, "no_enhancement")
 
 
-def due(sessions: Sessions, now: datetime) -> list[str]:
-    with sessions() as session:
-        return [job.id for job in job_records.due_jobs(session, now=now, requeue_after_s=300)]
-
-
-def test_lost_messages_and_dead_workers_are_found(sessions: Sessions, job_id: str) -> None:
-    assert due(sessions, NOON) == [job_id], "never sent"
-    with sessions.begin() as session:
-        session.get_one(JobRow, job_id).enqueued_at = NOON
-    assert due(sessions, later(299)) == []
-    assert due(sessions, later(301)) == [job_id], "sent long ago"
-    held(claim(sessions, job_id, Stage.PREPARE, now=later(302)))
-    assert due(sessions, later(310)) == [], "being worked on"
-    assert due(sessions, later(302 + LEASE_S + 1)) == [job_id], "its worker died"
-
-
 def test_a_new_revision_ends_the_work_on_the_old_one(sessions: Sessions, job_id: str) -> None:
     lease = held(claim(sessions, job_id, Stage.PREPARE))
     with sessions.begin() as session:
@@ -258,4 +243,6 @@ def test_a_stage_handed_back_can_be_taken_at_once_and_costs_no_attempt(
         assert lease.attempt == 1
         with sessions.begin() as session:
             job_records.hand_back(session, lease, NOON)
-    assert due(sessions, NOON) == [job_id]
+    with sessions() as session:
+        due = due_jobs(session, now=NOON, requeue_after_s=300)
+    assert [job.id for job in due] == [job_id]

@@ -20,6 +20,7 @@ from core.schema import upgrade
 from core.study import AnalysisMode, QualityFlag, SelectedSeries, Selection, SeriesRole, SeriesVerdict
 from core.study_store import StudyStore, sha256_of_file
 from core.uids import derive_uid
+from service.selection.study_assembly import STUDY_ASSEMBLY, StudyAssembly
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 STUDY_UID = "1.2.826.0.1.3680043.8.498.1"
@@ -121,6 +122,7 @@ def study_row(study_uid: str = STUDY_UID, **fields: Any) -> StudyRow:
         "first_received_at": NOON,
         "last_received_at": NOON,
         "awaits_assembly": False,
+        "assembly": STUDY_ASSEMBLY.dump_python(study_assembly(study_uid), mode="json"),
     }
     study = StudyRow(study_instance_uid=study_uid, **(values | fields))
     study.series = [
@@ -157,6 +159,10 @@ def selection(study_uid: str = STUDY_UID) -> Selection:
         selected=(SelectedSeries(SeriesRole.T1_POST, f"{study_uid}.2", ("1.2.3",)),),
         verdicts=verdicts,
     )
+
+
+def study_assembly(study_uid: str = STUDY_UID) -> StudyAssembly:
+    return StudyAssembly(selection(study_uid).verdicts, SeriesRole.T1, "waits for a T1", NOON)
 
 
 def lesion(number: int) -> Lesion:

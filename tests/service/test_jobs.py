@@ -1,104 +1,40 @@
 from __future__ import annotations
 
-import base64
-import json
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from itertools import count
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
-import httpx
 import pytest
-from celery import Celery
-from prometheus_client import CollectorRegistry
-from pydicom import Dataset
-from sqlalchemy import event, select, update
+from prometheus_client import REGISTRY
+from sqlalchemy import select, update
 
 from core import job_records
 from core.broker import open_broker
-from core.database import DeliveryRow, JobRow, StudyRow
+from core.database import InstanceRow, StudyRow
 from core.errors import InvalidInput, UnsuitableReason
 from core.job import JobState, Outcome, Stage
 from core.job_records import SELECTION
-from core.settings import AssemblySettings, CommonSettings
-from core.study import SeriesRole
-from service.alerts import WEBHOOK_PAUSE_S, Alerts
-from service.jobs import WORK_KEPT_S, Coordinator, request_analysis
+from core.settings import CommonSettings
+from core.study import Selection, SeriesRole, Study
+from service.jobs import FAILED_STUDY_RESTS_S, WORK_KEPT_S, request_analysis
+from service.selection.assembly import Refusal, select_series
+from service.selection.study_assembly import STUDY_ASSEMBLY, StudyAssembly
 from tests.mr_headers import SIEMENS_MPRAGE, STUDY_UID, ct_series, own_segmentation, series
-from tests.service.reception_site import Site, open_site
-
-QUIET_S, INCOMPLETE_QUIET_S, REQUEUE_AFTER_S = 20, 300, 60
-
-
-@dataclass
-class Desk:
-    """A coordinator and what it works with."""
-
-    site: Site
-    coordinator: Coordinator
-    messages: Path
-    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
-
-    def jobs(self) -> list[JobRow]:
-        with self.site.read_sessions() as session:
-            return list(session.scalars(select(JobRow).order_by(JobRow.revision)))
-
-    def job(self) -> JobRow:
-        (only,) = self.jobs()
-        return only
-
-    def rings(self) -> list[tuple[str, str]]:
-        """(task, job id) of each message that lies in the queue, oldest first."""
-        bodies = [json.loads(path.read_text()) for path in sorted(self.messages.glob("*.msg"))]
-        return [(body["headers"]["task"], argument_of(body)) for body in bodies]
-
-    def after(self, seconds: float) -> Desk:
-        self.site.clock.advance(seconds)
-        self.coordinator.assemble_due()
-        return self
-
-
-def argument_of(body: dict[str, str]) -> str:
-    (arguments, _, _) = json.loads(base64.b64decode(body["body"]))
-    return str(arguments[0])
+from tests.service.coordinator_desk import (
+    INCOMPLETE_QUIET_S,
+    QUIET_S,
+    REQUEUE_AFTER_S,
+    Desk,
+    both_roles,
+    open_desk,
+    post,
+)
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     yield from open_desk(tmp_path)
-
-
-def open_desk(folder: Path, webhook_url: str = "", broker: Celery | None = None) -> Iterator[Desk]:
-    site = open_site(folder)
-    registry = CollectorRegistry()
-    numbers = count(1)
-    with httpx.Client() as http:
-        coordinator = Coordinator(
-            site.sessions,
-            site.read_sessions,
-            broker or open_broker(CommonSettings(data_dir=folder)),
-            site.store,
-            AssemblySettings(
-                quiet_period_s=QUIET_S,
-                incomplete_quiet_period_s=INCOMPLETE_QUIET_S,
-                requeue_after_s=REQUEUE_AFTER_S,
-                poll_interval_s=0.01,
-            ),
-            site.clock,
-            new_job_id=lambda: f"job-{next(numbers)}",
-            alerts=Alerts(site.sessions, site.read_sessions, webhook_url, http, site.clock, registry),
-        )
-        yield Desk(site, coordinator, folder / "broker" / "messages", registry)
-
-
-def both_roles() -> list[Dataset]:
-    return [*series(1, "t1", SIEMENS_MPRAGE, slices=20), *post()]
-
-
-def post(number: int = 2) -> list[Dataset]:
-    return series(number, "t1 KM", SIEMENS_MPRAGE, slices=20)
 
 
 def test_a_complete_study_becomes_a_job_after_the_quiet_period(desk: Desk) -> None:
@@ -175,35 +111,96 @@ def test_a_request_for_an_unknown_study_is_refused(desk: Desk) -> None:
         request_analysis(session, "1.2.3", desk.site.clock.now)
 
 
-def test_an_instance_that_arrives_during_assembly_is_not_forgotten(desk: Desk) -> None:
+def test_an_instance_that_arrives_during_assembly_is_not_forgotten(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     *most, last = both_roles()
     desk.site.receive(*most)
-    desk.site.clock.advance(INCOMPLETE_QUIET_S)
-    with desk.site.sessions.begin() as session:
-        session.execute(update(StudyRow).values(last_received_at=desk.site.clock.now))
-    arrived = arrive_before_the_next_write(desk, last)
-    desk.after(INCOMPLETE_QUIET_S)
-    assert arrived
-    assert desk.jobs() == []
+    ask(desk)
+    do_during_assembly(monkeypatch, lambda: desk.site.receive(last))
+    assert desk.after(0).jobs() == []
     assert desk.site.study().awaits_assembly
-    uids = SELECTION.validate_python(desk.after(QUIET_S).job().selection).selected[1].sop_instance_uids
+    monkeypatch.undo()
+    uids = SELECTION.validate_python(desk.after(0).job().selection).selected[1].sop_instance_uids
     assert last.SOPInstanceUID in uids
 
 
-def arrive_before_the_next_write(desk: Desk, dataset: Dataset) -> list[Dataset]:
-    """Receive a dataset at the moment the coordinator begins to write, at the same clock tick."""
-    arrived: list[Dataset] = []
-    engine = desk.site.sessions.kw["bind"]
+def do_during_assembly(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> None:
+    """Let something happen after a study was read and before it is answered, at the same clock tick."""
 
-    def receive(_connection: object) -> None:
-        if not arrived:
-            arrived.append(dataset)
-            worker = threading.Thread(target=desk.site.receive, args=(dataset,))
-            worker.start()
-            worker.join()
+    def act_and_select(study: Study) -> Selection | Refusal:
+        action()
+        return select_series(study)
 
-    event.listen(engine, "begin", receive, insert=True)
-    return arrived
+    monkeypatch.setattr("service.jobs.select_series", act_and_select)
+
+
+def test_a_request_that_comes_during_assembly_is_answered_too(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.site.receive(*both_roles())
+    ask(desk)
+    do_during_assembly(monkeypatch, lambda: ask(desk, later_s=1))
+    assert desk.after(0).jobs() == []
+    assert desk.site.study().analysis_requested_at is not None
+    monkeypatch.undo()
+    assert desk.after(0).job().state == JobState.QUEUED
+    assert desk.site.study().analysis_requested_at is None
+
+
+def ask(desk: Desk, later_s: float = 0) -> None:
+    with desk.site.sessions.begin() as session:
+        request_analysis(session, STUDY_UID, desk.site.clock.now + timedelta(seconds=later_s))
+
+
+def test_a_study_that_cannot_be_read_keeps_no_other_waiting(desk: Desk) -> None:
+    desk.site.receive(*series(1, "t1", SIEMENS_MPRAGE, slices=2, StudyInstanceUID="1.2.3"))
+    with desk.site.sessions.begin() as session:
+        session.execute(update(InstanceRow).values(header={"of": "another release"}))
+    desk.site.clock.advance(1)
+    desk.site.receive(*both_roles())
+    failed = failures()
+    assert desk.after(INCOMPLETE_QUIET_S).job().state == JobState.QUEUED
+    assert failures() == failed + 1
+    desk.after(FAILED_STUDY_RESTS_S - 1)
+    assert failures() == failed + 1, "it rests"
+    desk.after(1)
+    assert failures() == failed + 2
+
+
+def failures() -> float:
+    return REGISTRY.get_sample_value("metserve_coordinator_errors_total", {"step": "answer_study"}) or 0.0
+
+
+def assembly(desk: Desk) -> StudyAssembly:
+    with desk.site.read_sessions() as session:
+        return STUDY_ASSEMBLY.validate_python(session.scalars(select(StudyRow.assembly)).one())
+
+
+def test_a_study_that_waits_says_for_what(desk: Desk) -> None:
+    desk.site.receive(*post())
+    assert desk.after(QUIET_S).jobs() == []
+    kept = assembly(desk)
+    assert kept.missing_role is SeriesRole.T1
+    assert kept.waits_because.startswith("waits for a T1 until nothing new has come for 300 s")
+    assert [verdict.role for verdict in kept.verdicts] == [SeriesRole.T1_POST]
+    assert kept.assembled_at == desk.site.clock.now
+
+
+def test_a_late_series_that_changes_nothing_gets_its_verdict(desk: Desk) -> None:
+    desk.site.receive(*both_roles())
+    desk.after(QUIET_S)
+    desk.site.receive(own_segmentation())
+    desk.after(INCOMPLETE_QUIET_S)
+    assert desk.job().revision == 1
+    assert [verdict.modality for verdict in assembly(desk).verdicts] == ["MR", "MR", "SEG"]
+
+
+def test_what_assembly_made_is_written_once_and_not_each_round(desk: Desk) -> None:
+    desk.site.receive(*post())
+    first = desk.after(QUIET_S).site.clock.now
+    desk.after(10)
+    assert assembly(desk).assembled_at == first
 
 
 def test_a_new_job_is_rung_once(desk: Desk) -> None:
@@ -267,90 +264,6 @@ def test_work_of_a_job_the_database_does_not_know_is_left_alone(desk: Desk) -> N
     folder = desk.site.store.work_folder("of-another-database", 1)
     desk.after(WORK_KEPT_S + 1).coordinator.discard_work()
     assert folder.exists()
-
-
-def park(desk: Desk) -> None:
-    with desk.site.sessions.begin() as session:
-        session.execute(update(JobRow).values(state=JobState.PARKED, reason="Defect", alerted_at=None))
-
-
-def alerts_counted(desk: Desk, kind: str = "job_parked") -> float:
-    return desk.registry.get_sample_value("metserve_alerts_total", {"kind": kind}) or 0.0
-
-
-def test_a_parked_job_is_told_about_once(desk: Desk) -> None:
-    desk.site.receive(*both_roles())
-    desk.after(QUIET_S)
-    park(desk)
-    desk.coordinator.raise_alerts()
-    desk.coordinator.raise_alerts()
-    assert desk.job().alerted_at == desk.site.clock.now
-    assert alerts_counted(desk) == 1
-
-
-def test_a_given_up_delivery_is_told_about(desk: Desk) -> None:
-    desk.site.receive(*both_roles())
-    now = desk.after(QUIET_S).site.clock.now
-    with desk.site.sessions.begin() as session:
-        session.add(
-            DeliveryRow(job_id="job-1", destination="pacs", state="given_up", next_try_at=now, created_at=now)
-        )
-    desk.coordinator.raise_alerts()
-    assert alerts_counted(desk, "delivery_given_up") == 1
-
-
-class Webhook(HTTPServer):
-    """Remembers what it was told; answers ``status``."""
-
-    status = 200
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _WebhookHandler)
-        self.received: list[dict[str, str]] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/"
-
-
-class _WebhookHandler(BaseHTTPRequestHandler):
-    server: Webhook
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.received.append(json.loads(body))
-        self.send_response(self.server.status)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture
-def webhook() -> Iterator[Webhook]:
-    with Webhook() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-def test_a_webhook_that_fails_is_called_again_later(tmp_path: Path, webhook: Webhook) -> None:
-    for desk in open_desk(tmp_path, webhook.url):
-        desk.site.receive(*both_roles())
-        desk.after(QUIET_S)
-        park(desk)
-        webhook.status = 500
-        desk.coordinator.raise_alerts()
-        desk.coordinator.raise_alerts()
-        assert len(webhook.received) == 1
-        assert desk.job().alerted_at is None
-        webhook.status = 200
-        desk.after(WEBHOOK_PAUSE_S).coordinator.raise_alerts()
-        assert desk.job().alerted_at == desk.site.clock.now
-        assert webhook.received[1] == {"kind": "job_parked", "job_id": "job-1", "reason": "Defect"}
-        assert alerts_counted(desk) == 1
 
 
 def test_the_loop_goes_on_after_a_step_that_fails(desk: Desk) -> None:

@@ -33,6 +33,7 @@ def upgrade() -> None:
         sa.Column("last_received_at", UtcDateTime(timezone=True), nullable=False),
         sa.Column("analysis_requested_at", UtcDateTime(timezone=True), nullable=True),
         sa.Column("awaits_assembly", sa.Boolean(), nullable=False),
+        sa.Column("assembly", sa.JSON(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("study_instance_uid"),
     )

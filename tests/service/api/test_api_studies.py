@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -88,11 +89,46 @@ def add_instance(session: Any) -> None:
     )
 
 
-def test_a_study_without_a_job_has_series_without_a_verdict(records: Records, client: ApiClient) -> None:
-    records.add_study()
+def test_a_study_assembly_has_not_looked_at_has_series_without_a_verdict(
+    records: Records, client: ApiClient
+) -> None:
+    records.add_study(assembly=None)
+    study = client.get(f"/api/v1/studies/{STUDY_UID}").json()
+    assert (study["newest_job"], study["assembly"]) == (None, None)
+    assert {(series["role"], series["score"]) for series in study["series"]} == {(None, None)}
+
+
+def test_a_study_that_waits_shows_for_what_before_there_is_a_job(records: Records, client: ApiClient) -> None:
+    records.add_study(awaits_assembly=True)
     study = client.get(f"/api/v1/studies/{STUDY_UID}").json()
     assert study["newest_job"] is None
-    assert {(series["role"], series["score"]) for series in study["series"]} == {(None, None)}
+    assert study["assembly"]["missing_role"] == "t1"
+    assert study["assembly"]["waits_because"] == "waits for a T1"
+    assert study["series"][1]["role"] == "t1_post"
+
+
+def test_a_study_that_was_answered_waits_for_nothing(records: Records, client: ApiClient) -> None:
+    records.add_job()
+    study = client.get(f"/api/v1/studies/{STUDY_UID}").json()
+    assert study["assembly"]["waits_because"] == ""
+
+
+@pytest.mark.parametrize("patient_id", ["a\0b", "a\nb", "\ud800", "x" * 65])
+def test_what_can_be_no_patient_id_is_refused_and_not_repeated(client: ApiClient, patient_id: str) -> None:
+    body = json.dumps({"patient_id": patient_id})
+    reply = client.post("/api/v1/studies/search", content=body, headers={"content-type": "application/json"})
+    assert reply.status_code == 422
+    assert reply.headers["content-type"] == "application/problem+json"
+    assert patient_id[:2].encode(errors="replace") not in reply.json()["detail"].encode(errors="replace")
+
+
+@pytest.mark.parametrize("patient_id", ["Müller 7", "患者", "a^b=c"])
+def test_a_patient_id_may_be_written_in_any_script(
+    records: Records, client: ApiClient, patient_id: str
+) -> None:
+    records.add_study(patient_id=patient_id)
+    page = client.post("/api/v1/studies/search", json={"patient_id": patient_id}).json()
+    assert page["total"] == 1
 
 
 def test_asking_for_an_analysis_ends_the_wait(records: Records, client: ApiClient) -> None:
