@@ -40,7 +40,7 @@ POOR_CORRELATION = 0.4
 """Below this the result is flagged and more starts are tried."""
 
 FAILED_CORRELATION = 0.35
-"""Below it T1 is left out: another head 0.21, mirrored 0.29; fat suppressed in one 0.54, true pairs 0.74."""
+"""Below it T1 is left out. Another head: 0.21 to 0.31; fat suppressed in one scan: 0.54; else 0.64 to 0.97."""
 
 MAX_ROTATION_DEG = 60.0
 """A larger turn between two scans of one session is not believed (30 degrees about each axis come to 52)."""
