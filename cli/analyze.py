@@ -48,7 +48,7 @@ def analyze_folder(
     found = read_study_folder(folder)
     selection = choose_series(found, console)
     verify_model_set(model_folders(settings).released)
-    models = open_models(common, settings)
+    models = open_models(common, with_cache_of_user(settings))
     images = read_images(found, selection)
     provenance = Provenance(
         found.study.study_instance_uid, 1, models.ensemble.identity, version("metserve"), utc_now()
@@ -61,6 +61,13 @@ def analyze_folder(
     _print_report(analysis.report, clock.seconds, console)
     console.print("written: " + ", ".join(str(out / file.path) for file in files.values()))
     return analysis.report
+
+
+def with_cache_of_user(settings: WorkerSettings) -> WorkerSettings:
+    """Keep compiled networks in the user's cache: a command for one folder has no data folder."""
+    if settings.cache_dir is not None:
+        return settings
+    return settings.model_copy(update={"cache_dir": Path.home() / ".cache" / "metserve"})
 
 
 def choose_series(found: StudyFolder, console: Console) -> Selection:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from cli.analyze import with_cache_of_user
 from cli.folders import read_study_folder
 from core.errors import InvalidInput
 from core.geometry import Grid
@@ -103,7 +104,7 @@ def _number_of_images(series: Series) -> int:
 
 def _brain_mask(voxels_kji: NDArray[np.float32], grid: Grid) -> NDArray[np.bool_]:
     """Find the brain with the released network; phantom itself knows no network."""
-    models = open_models(load(CommonSettings), load(WorkerSettings, profile="preview"))
+    models = open_models(load(CommonSettings), with_cache_of_user(load(WorkerSettings, profile="preview")))
     target = canonical_grid(grid, models.ensemble.input_spec.spacing_mm)
     mask = models.brain(resample_linear(voxels_kji, grid, target), target)
     return resample_linear(mask.astype(np.float32), target, grid) >= 0.5  # half of the voxel is brain
