@@ -40,7 +40,7 @@ POOR_CORRELATION = 0.4
 """Below this the result is flagged and more starts are tried."""
 
 FAILED_CORRELATION = 0.35
-"""Below it T1 is left out. Another head: 0.21 to 0.31; fat suppressed in one scan: 0.54; else 0.64 to 0.97."""
+"""Below it T1 is left out. Another head 0.21 to 0.31, fat suppressed in one scan 0.54, else 0.64 to 0.97."""
 
 MAX_ROTATION_DEG = 60.0
 """A larger turn between two scans of one session is not believed (30 degrees about each axis come to 52)."""
@@ -249,9 +249,8 @@ def _judge(
     residual_mm = min(translation_mm, float(np.linalg.norm(shift - centres_shift_mm)))
     plausible = rotation_deg <= MAX_ROTATION_DEG and residual_mm <= MAX_TRANSLATION_MM
     succeeded = plausible and correlation >= FAILED_CORRELATION
-    return RegistrationResult(
-        matrix, RegistrationQuality(succeeded, correlation, rotation_deg, translation_mm)
-    )
+    quality = RegistrationQuality(succeeded, correlation, rotation_deg, translation_mm)
+    return RegistrationResult(matrix, quality)
 
 
 def local_correlation(t1_post: Volume, t1: Volume, t1_post_to_t1_lps: NDArray[np.float64]) -> float:
@@ -263,15 +262,13 @@ def local_correlation(t1_post: Volume, t1: Volume, t1_post_to_t1_lps: NDArray[np
         Mean squared correlation of both images over windows of 14 mm, 0..1; 0 without overlap.
     """
     grid, fixed = _coarsen(t1_post)
-    moving_grid, moving = _coarsen(t1)
-    registered = resample_linear(
-        moving, moving_grid, grid, target_to_source_lps=t1_post_to_t1_lps, outside=np.nan
-    )
-    covered = np.isfinite(registered)
+    t1_grid, moving = _coarsen(t1)
+    moved = resample_linear(moving, t1_grid, grid, target_to_source_lps=t1_post_to_t1_lps, outside=np.nan)
+    covered = np.isfinite(moved)
     compared = covered & (fixed > HEAD_FRACTION * np.percentile(fixed, 99))
     if np.count_nonzero(compared) < MIN_COMPARED_VOXELS:
         return 0.0
-    squared = _squared_correlation(fixed, np.where(covered, registered, 0).astype(np.float32))
+    squared = _squared_correlation(fixed, np.where(covered, moved, 0).astype(np.float32))
     return float(squared[compared].mean())
 
 
