@@ -207,6 +207,16 @@ def replay(session: Session, job_id: str, now: datetime) -> JobRow:
     return job
 
 
+def superseded_report(session: Session, job: JobRow) -> str | None:
+    """Return the path of the newest older revision's published SR, None when there is none."""
+    older = session.scalars(
+        select(JobRow)
+        .where(JobRow.study_id == job.study_id, JobRow.revision < job.revision)
+        .order_by(JobRow.revision.desc())
+    )
+    return next((row.results["sr"]["path"] for row in older if "sr" in row.results), None)
+
+
 def supersede_unfinished(session: Session, study_id: int, now: datetime) -> None:
     """End the work on older revisions of a study; published results stay what they are."""
     superseded = [state for state, following in TRANSITIONS.items() if JobState.SUPERSEDED in following]

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from pydicom import Dataset
+
 from core.lesion import FindingsReport
 from core.provenance import Provenance
 from core.study import QualityFlag
@@ -104,9 +106,16 @@ def encode_findings(
     findings: Findings,
     report: FindingsReport,
     provenance: Provenance,
+    predecessor: Dataset | None = None,
 ) -> EncodedResults:
-    """Write SEG and SR against the images they refer to, whose pixels are not needed."""
-    sources = EncodingSources(images.t1_post, images.t1, prepared.source_slices)
+    """Write SEG and SR against the images they refer to, whose pixels are not needed.
+
+    Parameters
+    ----------
+    predecessor
+        The report of an earlier revision that this one supersedes.
+    """
+    sources = EncodingSources(images.t1_post, images.t1, prepared.source_slices, predecessor)
     return encode(findings, report, sources, provenance)
 
 

@@ -35,6 +35,8 @@ class StageContext:
         Finished stage -> folder of its artefacts.
     work_folder, results_folder
         Of this attempt, and of no other.
+    predecessor
+        Report (SR) of the revision this one supersedes, relative to the store; None for the first.
     """
 
     job_id: str
@@ -47,6 +49,13 @@ class StageContext:
     work_folder: Path
     results_folder: Path
     store: StudyStore
+    predecessor: str | None = None
+
+    def read_predecessor(self) -> Dataset | None:
+        """Read the report that this analysis supersedes, None when there is none."""
+        if self.predecessor is None:
+            return None
+        return read_instance(self.store.resolve(self.predecessor), with_pixels=False)
 
     def read_images(self, *, with_pixels: bool) -> SourceImages:
         """Read the instances the job is bound to."""

@@ -98,7 +98,8 @@ class Stages:
         report = build_report(
             findings, prepared, ensemble, provenance, _series_uid(images.t1_post), context.selection.flags
         )
-        return report, encode_findings(images, prepared, findings, report, provenance)
+        predecessor = context.read_predecessor()
+        return report, encode_findings(images, prepared, findings, report, provenance, predecessor)
 
     def _shadow_report(
         self, context: StageContext, prepared: PreparedVolumes, probability: LesionProbability

@@ -104,6 +104,7 @@ class Shell:
             work_folder=self.store.work_folder(job.id, lease.fence),
             results_folder=self.store.results_folder(job.id, lease.fence),
             store=self.store,
+            predecessor=job_records.superseded_report(session, job),
         )
 
     def _instance_paths(self, job: JobRow) -> dict[str, str]:

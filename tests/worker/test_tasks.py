@@ -231,3 +231,23 @@ def test_a_worker_that_is_told_to_stop_gives_its_stage_back(bench: Bench) -> Non
     )
     bench.shell.run(Stage.PREPARE, "a")
     assert bench.job().state == JobState.PREPARED
+
+
+def test_a_new_revision_knows_the_report_it_supersedes(bench: Bench) -> None:
+    run_all(bench)
+    with bench.sessions.begin() as session:
+        first = session.get_one(JobRow, "a")
+        session.add(
+            JobRow(
+                id="b",
+                study_id=first.study_id,
+                revision=2,
+                state=JobState.QUEUED,
+                selection=first.selection,
+                created_at=bench.clock(),
+                updated_at=bench.clock(),
+            )
+        )
+    bench.shell.run(Stage.PREPARE, "b")
+    (_, of_first), *_, (_, of_second) = bench.work.done
+    assert (of_first.predecessor, of_second.predecessor) == (None, SR.path)
