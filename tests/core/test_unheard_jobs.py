@@ -52,7 +52,7 @@ class Jobs:
     def due(self, seconds: float) -> list[str]:
         with self._sessions() as session:
             found = due_jobs(session, now=later(seconds), requeue_after_s=REQUEUE_AFTER_S)
-            return [job.id for job in found]
+            return sorted(job.id for job in found)
 
 
 @pytest.mark.parametrize("state", WAITING)
@@ -123,6 +123,6 @@ def test_a_job_whose_worker_died_is_announced_once_in_a_while(jobs: Jobs) -> Non
 
 
 def test_a_dead_worker_keeps_no_job_in_line(jobs: Jobs) -> None:
-    jobs.add("died", JobState.PREPARING, 1700, lease_until=later(60))
-    jobs.add("waits", JobState.QUEUED, 0)
-    assert jobs.due(1800) == ["waits"]
+    jobs.add("died", JobState.PREPARING, 0, lease_until=later(60))
+    jobs.add("waits", JobState.QUEUED, 1)
+    assert jobs.due(REQUEUE_AFTER_S + 2) == ["died", "waits"]
