@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +98,9 @@ class Metserve:
         self.http.close()
         for process in self.processes.values():
             process.terminate()
-        for process in self.processes.values():
-            process.stop()
+        with ExitStack() as stack:  # every process is stopped, whatever becomes of another
+            for process in self.processes.values():
+                stack.callback(process.stop)
 
     def wait_for_receiver(self) -> None:
         wait_until(lambda: listens(self.dicom_port), START_LIMIT_S, "metserve's receiver listens")
