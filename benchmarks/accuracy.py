@@ -104,7 +104,7 @@ def measure_accuracy(seeds: Sequence[int], profile: str, console: Console) -> Ac
         models = open_models(common, WorkerSettings(profile=profile))
         for seed in seeds:
             start = time.perf_counter()
-            scores.append(_score(seed, models, Path(folder)))
+            scores.append(_score(seed, models, Path(folder) / f"seed-{seed}"))
             row = _row(Accuracy((scores[-1],)))
             table.add_row(str(seed), *row, f"{time.perf_counter() - start:.0f}")
     accuracy = Accuracy(tuple(scores))
