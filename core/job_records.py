@@ -133,6 +133,7 @@ def publish(
     job.results = {kind: asdict(file) for kind, file in results.items()}
     job.model_digest = report.model.digest
     job.outcome = Outcome.POSITIVE if report.lesions else Outcome.NEGATIVE
+    job.message = ""  # of an attempt that failed before
     job.progress = 1.0
     job.finished_at = now
     for lesion in report.lesions:

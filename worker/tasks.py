@@ -67,14 +67,21 @@ class Shell:
             log.info("nothing to do for this message")
             return
         try:
-            self._work(lease)
+            self._conclude(lease)
         except LeaseLost:
             log.warning("lease lost: another worker holds the job; work dropped", attempt=lease.attempt)
+
+    def _conclude(self, lease: Lease) -> None:
+        """Do the stage; whatever becomes of it is written down, while the lease is held."""
+        try:
+            self._work(lease)
+        except LeaseLost:
+            raise
         except Stopping:
-            log.info("stage given back: this worker stops")
+            logger().info("stage given back: this worker stops", job_id=lease.job_id)
             self._transaction(lambda s: job_records.hand_back(s, lease, self.clock()))
         except UnsuitableStudy as error:
-            log.info("study is unsuitable", reason=error.reason.value)
+            logger().info("study is unsuitable", job_id=lease.job_id, reason=error.reason.value)
             self._end_unsuitable(lease, error)
         except Exception as error:  # noqa: BLE001 - the one place where errors become outcomes
             self._fail(lease, error)
@@ -150,13 +157,9 @@ class Shell:
         retry = not isinstance(error, Defect)
         log = logger().bind(job_id=lease.job_id, stage=lease.stage.value, attempt=lease.attempt)
         log.error("stage failed", error_class=type(error).__name__, exc_info=error)
-        try:
-            parked = self._transaction(
-                lambda s: job_records.fail_stage(s, lease, error, retry=retry, now=self.clock())
-            )
-        except LeaseLost:
-            log.warning("lease lost: another worker holds the job")
-            return
+        parked = self._transaction(
+            lambda s: job_records.fail_stage(s, lease, error, retry=retry, now=self.clock())
+        )
         if parked:
             log.error("job parked", error_class=type(error).__name__)
             self.store.discard_work(lease.job_id)  # a replay begins with the first stage

@@ -39,10 +39,15 @@ def test_no_listed_licence_is_the_gpl() -> None:
     assert [name for name, licence in listed_packages().items() if GPL.search(licence)] == []
 
 
-@pytest.mark.parametrize("package", sorted(pinned_packages()))
-def test_no_installed_package_declares_the_gpl(package: str) -> None:
+def is_installed(package: str) -> bool:
+    """Tell whether a package is here; those of the other roles are judged by the table alone."""
     try:
-        licence = declared_licence(package)
+        importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        pytest.skip("not installed in this environment")
-    assert not GPL.search(licence)
+        return False
+    return True
+
+
+@pytest.mark.parametrize("package", sorted(filter(is_installed, pinned_packages())))
+def test_no_installed_package_declares_the_gpl(package: str) -> None:
+    assert not GPL.search(declared_licence(package))

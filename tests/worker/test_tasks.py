@@ -251,3 +251,23 @@ def test_a_new_revision_knows_the_report_it_supersedes(bench: Bench) -> None:
     bench.shell.run(Stage.PREPARE, "b")
     (_, of_first), *_, (_, of_second) = bench.work.done
     assert (of_first.predecessor, of_second.predecessor) == (None, SR.path)
+
+
+def test_a_failed_attempt_leaves_no_message_on_a_job_that_ended_well(bench: Bench) -> None:
+    bench.work.failing[Stage.PREPARE] = [Transient("disk full")]
+    bench.shell.run(Stage.PREPARE, "a")
+    assert "disk full" in bench.job().message
+    bench.clock.pass_s(job_records.RETRY_PAUSE_S + 1)
+    run_all(bench)
+    assert (bench.job().outcome, bench.job().message) == (Outcome.NEGATIVE, "")
+
+
+def test_a_study_found_unsuitable_by_an_overtaken_worker_is_left_to_the_other(bench: Bench) -> None:
+    def overtaken(context: StageContext, report: ReportProgress) -> StageResult:
+        bench.clock.pass_s(LEASE_S + 1)
+        with bench.sessions.begin() as session:
+            job_records.claim(session, "a", Stage.PREPARE, owner="w2", lease_s=LEASE_S, now=bench.clock())
+        raise UnsuitableStudy(UnsuitableReason.NO_ENHANCEMENT, "nothing enhances")
+
+    Shell(**{**vars(bench.shell), "stages": {Stage.PREPARE: overtaken}}).run(Stage.PREPARE, "a")
+    assert (bench.job().state, bench.job().outcome) == (JobState.PREPARING, None)
