@@ -6,11 +6,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -21,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from cli.supervisor import GRACE_S, ROLES, supervise
 from core import settings
 from core.errors import InvalidInput, MetserveError, UnsuitableStudy
-from core.logs import configure_logs, logger
+from core.logs import configure_logs
 from core.settings import (
     ApiSettings,
     AssemblySettings,
@@ -32,6 +31,7 @@ from core.settings import (
     check_names,
     load,
 )
+from core.signals import stop_on_signals
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -96,11 +96,11 @@ def main(
 @explained()
 def up() -> None:
     """Run everything in one go: receiver, REST, worker and delivery, embedded unless set otherwise."""
-    _enter_role("up")
+    common = _enter_role()
+    configure_logs(common, "up")
     for role in settings.ROLE_SETTINGS:
         load(role)  # a wrong setting is told once, here, not by a role that keeps ending
-    stop = stop_on_signals()
-    supervise(ROLES, stop)
+    supervise(ROLES, stop_on_signals())
 
 
 @app.command()
@@ -109,11 +109,7 @@ def receive(supervised: Supervised = False) -> None:
     """Run the Storage SCP and the coordinator that turns complete studies into jobs."""
     from service.main import run_receiver
 
-    _run_role(
-        "receive",
-        supervised,
-        lambda common, stop: run_receiver(common, load(ReceiverSettings), load(AssemblySettings), stop),
-    )
+    run_receiver(_enter_role(supervised=supervised), load(ReceiverSettings), load(AssemblySettings))
 
 
 @app.command()
@@ -122,13 +118,8 @@ def api(supervised: Supervised = False) -> None:
     """Run the REST server."""
     from service.main import run_api
 
-    _run_role(
-        "api",
-        supervised,
-        lambda common, stop: run_api(
-            common, load(ApiSettings), load(DeliverySettings), load(ReceiverSettings), stop
-        ),
-    )
+    common = _enter_role(supervised=supervised)
+    run_api(common, load(ApiSettings), load(DeliverySettings), load(ReceiverSettings))
 
 
 @app.command()
@@ -137,7 +128,7 @@ def deliver(supervised: Supervised = False) -> None:
     """Run the delivery of results to their destinations."""
     from service.main import run_delivery
 
-    _run_role("deliver", supervised, lambda common, stop: run_delivery(common, load(DeliverySettings), stop))
+    run_delivery(_enter_role(supervised=supervised), load(DeliverySettings))
 
 
 @app.command()
@@ -146,8 +137,7 @@ def work(supervised: Supervised = False) -> None:
     """Run a worker: registration, inference, encoding."""
     from worker.main import run_worker
 
-    common = _enter_role("work", supervised=supervised)
-    run_worker(common, load(WorkerSettings))
+    run_worker(_enter_role(supervised=supervised), load(WorkerSettings))
 
 
 @app.command()
@@ -219,34 +209,13 @@ def models_verify(
     verify(models_dir or configured or settings.bundled_models_dir(), Console())
 
 
-def stop_on_signals() -> threading.Event:
-    """Return an event that SIGTERM and SIGINT set."""
-    stop = threading.Event()
-
-    def set_stop(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    signal.signal(signal.SIGTERM, set_stop)
-    signal.signal(signal.SIGINT, set_stop)
-    return stop
-
-
-def _run_role(name: str, supervised: bool, run: Callable[[CommonSettings, threading.Event], None]) -> None:
-    common = _enter_role(name, supervised=supervised)
-    logger().info("role started")
-    run(common, stop_on_signals())
-    logger().info("role stopped")
-
-
-def _enter_role(name: str, *, supervised: bool = False) -> CommonSettings:
-    """Do what every role does first: check the settings' names, keep its files to itself, log."""
+def _enter_role(*, supervised: bool = False) -> CommonSettings:
+    """Do what every role does first: check the settings' names, keep its files to itself."""
     check_names()
     os.umask(0o077)  # studies, database and logs are readable by their owner only
-    common = load(CommonSettings)
-    configure_logs(common, name)
     if supervised:
         _end_with_supervisor()
-    return common
+    return load(CommonSettings)
 
 
 def _end_with_supervisor() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from core.errors import Transient
 from core.headers import quiet_pydicom
 from core.logs import configure_logs, logger
 from core.settings import ApiSettings, AssemblySettings, CommonSettings, DeliverySettings, ReceiverSettings
+from core.signals import stop_on_signals
 from core.study_store import StudyStore
 from service.alerts import WEBHOOK_TIMEOUT_S, Alerts
 from service.api.app import create_app
@@ -68,14 +68,6 @@ def open_parts(common: CommonSettings, *, connections: int = DEFAULT_CONNECTIONS
         read_sessions=open_sessions(engine, read_only=True),
         broker=open_broker(common),
     )
-
-
-def stop_on_signals() -> threading.Event:
-    """Return an event that SIGTERM and SIGINT set."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
-    return stop
 
 
 def run_receiver(

@@ -120,6 +120,7 @@ def run_worker(common: CommonSettings, settings: WorkerSettings) -> None:
 
     A missing or damaged model file ends the worker before it takes any work.
     """
+    configure_logs(common, "work")
     quiet_pydicom()
     for folder in (model_folders(settings).released, model_folders(settings).shadow):
         if folder is not None:
