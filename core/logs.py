@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import sys
+import traceback
 from typing import Literal
 
 import structlog
@@ -52,7 +53,7 @@ def configure(level: str, form: Literal["console", "json"], role: str) -> None:
         foreign_pre_chain=shared,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.format_exc_info,
+            _show_frames,
             renderer,
         ],
     )
@@ -83,6 +84,20 @@ def logger() -> structlog.stdlib.BoundLogger:
     """Return a logger; bind ids, never patient data."""
     bound: structlog.stdlib.BoundLogger = structlog.get_logger()
     return bound
+
+
+def _show_frames(
+    _logger: object, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Say where an error came from and of which class it is; its text may name a patient."""
+    given = event.pop("exc_info", None)  # True, an error, or what sys.exc_info() returns
+    if given is True:
+        given = sys.exc_info()
+    error = given[1] if isinstance(given, tuple) else given
+    if error is not None:
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        event["exception"] = f"{frames}{type(error).__qualname__}"
+    return event
 
 
 def _redact(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

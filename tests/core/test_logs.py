@@ -49,3 +49,26 @@ def test_a_line_break_cannot_forge_a_log_line(capfd: pytest.CaptureFixture[str])
 def test_a_pseudonym_is_stable_and_short() -> None:
     assert pseudonym("1.2.3") == pseudonym("1.2.3") != pseudonym("1.2.4")
     assert len(pseudonym("1.2.3")) == 12
+
+
+def parse_date(text: str) -> None:
+    raise ValueError(f"{text} is no date")
+
+
+def test_an_error_is_told_by_class_and_place_its_text_may_name_a_patient(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    configure("INFO", "json", "test")
+    try:
+        parse_date("PLANTED^NAME")
+    except ValueError as error:
+        logger().exception("a step failed")
+        logger().error("a stage failed", exc_info=error)
+        logging.getLogger("some.library").exception("it failed there")
+    lines = capfd.readouterr().err.strip().splitlines()
+    assert len(lines) == 3
+    for line in lines:
+        entry = json.loads(line)
+        assert "PLANTED" not in line
+        assert entry["exception"].endswith("ValueError")
+        assert "test_logs.py" in entry["exception"]
