@@ -7,6 +7,9 @@ import structlog
 
 from core.logs import configure, logger, pseudonym
 
+PATIENT_NAME = "PLANTED^NAME"
+"""Never on a line that a traceback may quote."""
+
 
 @pytest.fixture(autouse=True)
 def _restore_logging() -> Iterator[None]:
@@ -60,7 +63,7 @@ def test_an_error_is_told_by_class_and_place_its_text_may_name_a_patient(
 ) -> None:
     configure("INFO", "json", "test")
     try:
-        parse_date("PLANTED^NAME")
+        parse_date(PATIENT_NAME)
     except ValueError as error:
         logger().exception("a step failed")
         logger().error("a stage failed", exc_info=error)

@@ -22,6 +22,9 @@ pytestmark = pytest.mark.system
 START_LIMIT_S = 60.0
 DELIVERY_LIMIT_S = 120.0
 
+HAND_BACK_LIMIT_S = 10.0
+"""A window or two. Only a hand-back leads to this state: a lease that ends is taken over where it is."""
+
 KILLED_AFTER = 20
 """Acknowledged images of a series of 72: the association is in full swing."""
 
@@ -64,6 +67,16 @@ def test_a_worker_killed_with_its_children_is_started_again_and_finishes(
     send_and_wait_until_inferring(hospital, study)
     kill_tree(hospital.metserve.role_process("work"))
     assert hospital.metserve.states(study.study_instance_uid) == ["inferring"]
+    assert_delivered_once(hospital, study)
+
+
+def test_a_worker_told_to_stop_gives_its_stage_back_at_no_cost(
+    hospital: Hospital, study: WrittenStudy
+) -> None:
+    send_and_wait_until_inferring(hospital, study)
+    os.kill(hospital.metserve.role_process("work"), signal.SIGTERM)
+    hospital.metserve.wait_for(study.study_instance_uid, "prepared", limit_s=HAND_BACK_LIMIT_S)
+    assert hospital.metserve.job(study.study_instance_uid)["stage_attempts"] == 0
     assert_delivered_once(hospital, study)
 
 
