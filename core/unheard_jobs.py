@@ -37,8 +37,9 @@ def due_jobs(session: Session, *, now: datetime, requeue_after_s: float, limit: 
 def _message_is_lost(stage: StageStates, now: datetime, long_ago: datetime) -> ColumnElement[bool]:
     """Tell jobs announced long ago from a mere backlog, whose messages are still there.
 
-    Messages are taken in order: a job's is lost when a job announced later is being worked on, or
-    when no worker has been busy with the stage since.
+    Redis hands messages out in order: a job's is lost when a job announced later is being worked on,
+    or when no worker has been busy with the stage since. Message files come in any order; a job rung
+    once too often there costs a query.
     """
     other = aliased(JobRow)
     is_running = (other.state == stage.running) & (other.lease_until >= now)
