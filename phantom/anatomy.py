@@ -19,7 +19,7 @@ from phantom.fields import Floats, Mask, Shape, refine, signed_distance, smooth_
 from phantom.head import Head, enhance_tissue, head_from_volume
 from phantom.template import Template, load_template
 
-__all__ = ["head_from_volume", "template_head"]
+__all__ = ["head_from_tissues", "head_from_volume", "template_head", "template_tissues"]
 
 LOWEST_MNI_MM, HIGHEST_MNI_MM = -128, 106
 LEFT_RIGHT_MNI_MM = 98
@@ -61,6 +61,28 @@ class Shell:
     skin: Floats
 
 
+@dataclass(frozen=True, eq=False)
+class TissueMap:
+    """The MNI152 brain in a whole head of tissues, before it has signals.
+
+    Parameters
+    ----------
+    brain
+        Its maps, padded to the box of the whole head.
+    shell
+        Distances that place everything around it.
+    labels
+        ``Tissue`` of each voxel.
+    scale_kji
+        Edges of a voxel in mm: the head's size and proportions.
+    """
+
+    brain: Template
+    shell: Shell
+    labels: NDArray[np.uint8]
+    scale_kji: NDArray[np.float64]
+
+
 def template_head(rng: np.random.Generator) -> Head:
     """Build a head around the MNI152 brain; size, proportions, warp and thicknesses come from ``rng``.
 
@@ -69,20 +91,29 @@ def template_head(rng: np.random.Generator) -> Head:
     InvalidInput
         nilearn, which carries the brain, is not installed.
     """
+    return head_from_tissues(template_tissues(rng), rng)
+
+
+def template_tissues(rng: np.random.Generator) -> TissueMap:
+    """Build the tissues of a head around the MNI152 brain, as ``template_head`` does."""
     brain = _pad(load_template(rng))
     scale_kji = _scale(brain.brain_mask, rng)
     shell = _shell(brain.brain_mask)
-    labels = _label_tissues(shell, brain.brain_mask, rng)
-    t1, t1_post = _signals(labels, brain, rng)
-    grid = _grid(brain.t1.shape, scale_kji)
+    return TissueMap(brain, shell, _label_tissues(shell, brain.brain_mask, rng), scale_kji)
+
+
+def head_from_tissues(tissues: TissueMap, rng: np.random.Generator) -> Head:
+    """Give the tissues of a head their signals and their place in the world."""
+    brain, scale_kji = tissues.brain, tissues.scale_kji
+    t1, t1_post = _signals(tissues.labels, brain, rng)
     return Head(
-        grid=grid,
+        grid=_grid(brain.t1.shape, scale_kji),
         t1=t1,
         t1_post=t1_post,
         grey=brain.grey,
         white=brain.white,
         brain_mask=brain.brain_mask,
-        brain_distance_mm=shell.braincase * np.float32(np.mean(scale_kji)),
+        brain_distance_mm=tissues.shell.braincase * np.float32(np.mean(scale_kji)),
         mni_ras_to_lps_mm=_mni_to_lps(scale_kji),
     )
 
