@@ -10,9 +10,11 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY cli cli
 COPY core core
+COPY evaluation evaluation
 COPY models models
 COPY phantom phantom
 COPY service service
+COPY training training
 COPY worker worker
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 

@@ -1,9 +1,10 @@
 # Two commands a newcomer needs: `make demo` and `make test`. Both set everything up by themselves.
 VENV := .venv
 BIN := $(VENV)/bin
+TRAINING := .venv-training
 
 .DEFAULT_GOAL := help
-.PHONY: help setup peers demo test check fix bench accuracy lock clean
+.PHONY: help setup training-env peers demo test check fix bench accuracy lock clean
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -20,8 +21,15 @@ peers:  ## Install the test peers (Orthanc, dcmtk, Redis, PostgreSQL, validators
 demo: setup  ## Send a study with known lesions through the whole service, print found against inserted
 	$(BIN)/metserve demo --out demo
 
-test: setup peers  ## Run every test, those with real peers included
-	$(BIN)/pytest
+training-env: $(TRAINING)/.installed  ## Make the environment with torch, apart from the one that is deployed
+
+$(TRAINING)/.installed: $(BIN)/.installed requirements/training.txt scripts/setup_training.sh
+	scripts/setup_training.sh $(VENV) $(TRAINING)
+	touch $@
+
+test: setup peers training-env  ## Run every test, those of training and those with real peers included
+	$(TRAINING)/bin/python -m pytest tests/training
+	$(BIN)/pytest --ignore=tests/training
 
 check: setup  ## What CI checks besides tests: changes nothing
 	$(BIN)/ruff format --check .
@@ -47,4 +55,4 @@ lock: setup  ## Pin the requirements anew (needs uv)
 	$(BIN)/python scripts/licences.py
 
 clean:  ## Remove what the commands above made
-	rm -rf $(VENV) demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(TRAINING) demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -13,4 +13,4 @@ lock() { # name, extras...
 lock service service
 lock worker-cpu worker-cpu
 lock worker-gpu worker-gpu
-lock dev service worker-cpu phantom dev
+lock dev service worker-cpu phantom evaluation dev

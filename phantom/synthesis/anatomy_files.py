@@ -129,12 +129,15 @@ def pack_anatomies(folder: Path, out: Path) -> tuple[Path, ...]:
     for name in _label_maps(folder):
         (anatomy,) = load_anatomies(folder, [name])
         paths.append(out / f"{name}{PACKED_SUFFIX}")
-        np.savez_compressed(
-            paths[-1],
-            labels_kji=anatomy.labels_kji,
-            affine_kji_to_lps_mm=anatomy.grid.affine_kji_to_lps_mm,
-        )
+        write_packed(anatomy, paths[-1])
     return tuple(paths)
+
+
+def write_packed(anatomy: Anatomy, path: Path) -> None:
+    """Write one head as ``load_anatomies`` reads it without nibabel; it is called after the file."""
+    np.savez_compressed(
+        path, labels_kji=anatomy.labels_kji, affine_kji_to_lps_mm=anatomy.grid.affine_kji_to_lps_mm
+    )
 
 
 def _label_maps(folder: Path) -> dict[str, Path]:

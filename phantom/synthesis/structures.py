@@ -1,4 +1,4 @@
-"""What a voxel of a synthetic head is: its tissue, and what in it takes up contrast without being a lesion."""
+"""What a voxel of a synthetic head is: its tissue, and what in it takes up contrast but is no lesion."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Structure(IntEnum):
 
 
 class Enhancing(IntEnum):
-    """What takes up contrast without being a lesion: the negatives, and the rows of the false-positive table."""
+    """What takes up contrast without being a lesion: negatives, and rows of the false-positive table."""
 
     NONE = 0
     SINUS = 1

@@ -1,0 +1,74 @@
+"""A pool fills with studies that follow from their seeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from phantom.synthesis.anatomy import Anatomy, canonical_grid
+from phantom.synthesis.anatomy_files import write_packed
+from tests.phantom.synthesis.conftest import ellipsoid_labels
+from training.prepared import PreparedStudy
+from training.show import main as show
+from training.synthesise import main as synthesise
+from training.synthesise import study_name
+
+
+@pytest.fixture(scope="module")
+def heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("heads")
+    labels = ellipsoid_labels()
+    grid = canonical_grid(labels.shape, np.array([-88.0, -102.0, -84.0]))
+    for name in ("mine", "training_seg_20"):
+        write_packed(Anatomy(name, labels, grid), folder / f"{name}.npz")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pool(heads: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pool = tmp_path_factory.mktemp("pool")
+    arguments = ["--anatomy", str(heads), "--out", str(pool), "--processes", "1"]
+    assert synthesise([*arguments, "--studies", "2", "--first-seed", "7"]) == 0
+    return pool
+
+
+def test_a_study_of_each_seed_is_in_the_pool(pool: Path) -> None:
+    assert sorted(path.name for path in pool.iterdir()) == [study_name(7), study_name(8)]
+
+
+def test_heads_kept_for_measuring_are_not_used(pool: Path) -> None:
+    assert {PreparedStudy.open(path).anatomy for path in pool.iterdir()} == {"mine"}
+
+
+def test_the_members_input_is_normalised_in_the_brain(pool: Path) -> None:
+    study = PreparedStudy.open(pool / study_name(7))
+    for image in (study.t1_post_ras, study.subtraction_ras):
+        inside = np.asarray(image[image != 0], dtype=np.float64)
+        assert inside.mean() == pytest.approx(0, abs=0.01)
+        assert inside.std() == pytest.approx(1, abs=0.01)
+
+
+def test_a_study_that_is_there_is_not_made_again(heads: Path, pool: Path) -> None:
+    marker = pool / study_name(7) / "kept"
+    marker.touch()
+
+    folders = ["--anatomy", str(heads), "--out", str(pool)]
+    synthesise([*folders, "--processes", "1", "--studies", "1", "--first-seed", "7"])
+
+    assert marker.exists()
+    marker.unlink()
+
+
+def test_the_contact_sheet_shows_a_row_for_each_seed(heads: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    sheet = tmp_path / "sheet.png"
+
+    assert show(["--anatomy", str(heads), "--out", str(sheet), "--seeds", "3"]) == 0
+
+    with Image.open(sheet) as picture:
+        pixels = np.asarray(picture)
+    assert pixels.shape == (192, 9 * 192, 3)
+    assert pixels.std() > 10

@@ -1,0 +1,1 @@
+"""Training of the members and of the brain extraction: the only package that knows torch."""
