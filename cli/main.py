@@ -69,7 +69,10 @@ def explained() -> Iterator[None]:
         console.print(f"[bold red]failed[/bold red]: {type(error).__name__}: {escape(str(cause))}")
         raise typer.Exit(EXIT_FAILED) from error
     except ModuleNotFoundError as error:
-        extras = {"onnxruntime": "worker-cpu", "SimpleITK": "worker-cpu", "highdicom": "worker-cpu"}
+        extras = {
+            "onnxruntime": "worker-cpu", "SimpleITK": "worker-cpu", "highdicom": "worker-cpu",
+            "matplotlib": "evaluation", "jinja2": "evaluation",
+        }  # fmt: skip
         extra = extras.get(error.name or "", "service")
         console.print(
             f"[bold red]error[/bold red]: {error}; install it with: pip install 'metserve\\[{extra}]'"
@@ -193,6 +196,45 @@ def demo(
     request = DemoRequest(out, seed, source, spacing, oblique_deg, profile)
     if not run_demo(request, Console()):
         raise typer.Exit(EXIT_FAILED)
+
+
+@app.command()
+@explained()
+def evaluate(
+    cohort: Annotated[Path, typer.Option(help="TOML file of synthetic studies, or folder of real ones.")],
+    out: Annotated[Path, typer.Option("--out", help="Where results and the cache of inferred studies go.")],
+    models: Annotated[Path | None, typer.Option(help="Folder with ensemble.toml; default: as set.")] = None,
+    profile: Annotated[str, typer.Option(help="Inference profile.")] = "full",
+    precision: Annotated[str, typer.Option(help="f32, as the service, or bf16 (OpenVINO).")] = "f32",
+    anatomies: Annotated[
+        Path | None, typer.Option(help="Label maps of the synthetic heads; default: the public template.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many studies.")] = None,
+    cases: Annotated[str, typer.Option(help="Only these studies, names with commas between.")] = "",
+    shard: Annotated[
+        str, typer.Option(help="Only infer one part of the studies, as 1/2, and measure nothing.")
+    ] = "",
+    max_fp_per_scan: Annotated[
+        float, typer.Option(min=0, help="False positives a scan for the suggested operating points.")
+    ] = 0.5,
+) -> None:
+    """Measure the model set on studies with known lesions; goes on where it was cut short."""
+    from cli.evaluate import EvaluationRequest, parse_precision, run_evaluation
+    from evaluation.cohorts import Shard
+
+    request = EvaluationRequest(
+        cohort=cohort,
+        out=out,
+        profile=profile,
+        precision=parse_precision(precision),
+        anatomies=anatomies,
+        limit=limit,
+        cases=tuple(name for name in cases.split(",") if name),
+        shard=Shard.parse(shard) if shard else None,
+        max_fp_per_scan=max_fp_per_scan,
+    )
+    overrides = {"models_dir": models} if models else {}
+    run_evaluation(request, load(WorkerSettings, **overrides), Console())
 
 
 @models_app.command("verify")

@@ -43,7 +43,7 @@ def _read_or_make(cohort: Cohort, folder: Path, name: str) -> Case:
     folder.mkdir(parents=True, exist_ok=True)
     partial_path = path.with_suffix(f".{os.getpid()}{UNDER_WAY}")
     with partial_path.open("wb") as stream:
-        np.savez(stream, **_arrays(case))
+        np.savez(stream, allow_pickle=False, **_arrays(case))
     partial_path.replace(path)
     return case
 
@@ -74,7 +74,7 @@ def _volume_arrays(prefix: str, volume: Volume) -> Arrays:
 
 
 def _read(path: Path) -> Case:
-    with np.load(path) as stored:
+    with path.open("rb") as stream, np.load(stream) as stored:
         arrays = {key: stored[key] for key in stored.files}
     return Case(
         name=str(arrays["name"]),

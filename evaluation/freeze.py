@@ -99,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=COHORTS_FOLDER)
     options = parser.parse_args(arguments)
     for path in freeze(COHORTS, options.anatomy, options.out):
-        print(path)
+        sys.stdout.write(f"{path}\n")
     return 0
 
 

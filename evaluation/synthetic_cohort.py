@@ -19,8 +19,8 @@ from core.geometry import Grid
 from evaluation.case import Case, Cohort
 from evaluation.planning_scan import PlanningScan, PlanningScanSettings, scan_pair
 from phantom.fields import Floats
-from phantom.synthesis.anatomy import Anatomy
 from phantom.synthesis.anatomies import open_anatomies
+from phantom.synthesis.anatomy import Anatomy
 from phantom.synthesis.study import GENERATOR_VERSION, SynthesisSettings, build_scene
 from worker.volumes import SliceReference, Volume
 

@@ -15,6 +15,7 @@ from evaluation.case_store import keep_cases
 from evaluation.freeze import CohortPlan, GroupPlan, freeze
 from evaluation.synthetic_cohort import open_synthetic
 from phantom.synthesis.anatomy import Anatomy, canonical_grid
+from phantom.synthesis.anatomy_files import write_packed
 from phantom.synthesis.structures import Structure
 
 SEED = 41
@@ -40,18 +41,16 @@ def small_head(name: str, radius_mm: float) -> Anatomy:
     return Anatomy(name, labels, canonical_grid(labels.shape, np.array([-66.0, -68.0, -64.0])))
 
 
+def keep_head(folder: Path, head: Anatomy) -> None:
+    write_packed(head, folder / f"{head.name}.npz")
+
+
 @pytest.fixture(scope="module")
 def heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("heads")
     for name, radius_mm in zip(HEADS, (46.0, 48.0), strict=True):
-        write_packed(folder, small_head(name, radius_mm))
+        keep_head(folder, small_head(name, radius_mm))
     return folder
-
-
-def write_packed(folder: Path, head: Anatomy) -> None:
-    from phantom.synthesis.anatomy_files import write_packed as write
-
-    write(head, folder / f"{head.name}.npz")
 
 
 @pytest.fixture(scope="module")
@@ -140,8 +139,8 @@ def test_a_cohort_of_another_generator_is_refused(frozen: Path, heads: Path, tmp
 
 
 def test_another_label_map_of_the_same_name_is_refused(frozen: Path, tmp_path: Path) -> None:
-    write_packed(tmp_path, small_head("north", 46.0))
-    write_packed(tmp_path, small_head("south", 47.0))
+    keep_head(tmp_path, small_head("north", 46.0))
+    keep_head(tmp_path, small_head("south", 47.0))
 
     with pytest.raises(InvalidInput, match="label map south has SHA-256"):
         open_synthetic(frozen, tmp_path)

@@ -1,0 +1,210 @@
+"""Tables that set operating points, ensembles and cohorts beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from evaluation.figures import OperatingFigures
+from evaluation.report.formats import ensemble_name, estimate, median, number, percent, proportion, words
+from evaluation.report.tables import Table
+from evaluation.results import EvaluationResults, Summary
+from evaluation.sweep_figures import EnsembleSweep, OperatingPointChoice, PairedComparison, SweepPoint
+
+SUMMARY_COLUMNS = (
+    "scans",
+    "metastases",
+    "sensitivity",
+    "≥ 3 mm",
+    "≥ 6 mm",
+    "false positives a scan",
+    "PPV",
+    "median Dice",
+)
+
+
+def thresholds(sweep: EnsembleSweep) -> Table:
+    """Show the whole ensemble at every threshold."""
+    rows = tuple(
+        (
+            number(point.threshold),
+            *_point_cells(point),
+            percent(point.mean_fn_rate),
+            percent(point.mean_fd_rate),
+        )
+        for point in sweep.points
+    )
+    return Table(
+        "All members at other thresholds.",
+        (
+            "threshold",
+            "sensitivity",
+            "≥ 3 mm",
+            "≥ 6 mm",
+            "false positives a scan",
+            "PPV",
+            "median Dice",
+            "mean FN / (TP + FN)",
+            "mean FP / (TP + FN)",
+        ),
+        rows,
+    )
+
+
+def false_positive_levels(sweep: EnsembleSweep) -> Table:
+    """Read the FROC curve at a few numbers of false positives."""
+    rows = tuple((number(level.fp_per_scan), percent(level.sensitivity)) for level in sweep.levels)
+    return Table(
+        "Sensitivity of all members where their curve reaches a number of false positives a scan.",
+        ("false positives a scan", "sensitivity"),
+        rows,
+    )
+
+
+def ensembles(results: EvaluationResults) -> Table:
+    """Compare all members, some, and each alone, at one threshold and at equal false positives."""
+    levels = [level.fp_per_scan for level in results.sweeps[0].levels]
+    shown = [fp for fp in levels if fp in (0.5, 1.0)]
+    rows = tuple(
+        (
+            ensemble_name(sweep.name),
+            str(len(sweep.members)),
+            *_point_cells(sweep.at(results.header.threshold)),
+            *(percent(level.sensitivity) for level in sweep.levels if level.fp_per_scan in shown),
+        )
+        for sweep in results.sweeps
+    )
+    return Table(
+        f"Ensembles and single members at threshold {results.header.threshold:g}, and their sensitivity at "
+        "equal false positives a scan, which is the fair comparison.",
+        (
+            "ensemble",
+            "members",
+            "sensitivity",
+            "≥ 3 mm",
+            "≥ 6 mm",
+            "false positives a scan",
+            "PPV",
+            "median Dice",
+            *(f"sensitivity at {fp:g} a scan" for fp in shown),
+        ),
+        rows,
+    )
+
+
+def paired_comparison(comparison: PairedComparison) -> Table:
+    """Set the ensemble against its best member."""
+    difference = comparison.difference
+    low, high = (number(None if v is None else 100 * v, 1) for v in (difference.low, difference.high))
+    value = number(None if difference.value is None else 100 * difference.value, 1)
+    return Table(
+        f"Paired bootstrap of {comparison.replicates} replicates over {comparison.n_anatomies} heads, both "
+        f"at {number(comparison.fp_per_scan)} false positives a scan. The best member was chosen on these "
+        "very scans, which favours it.",
+        ("compared", "sensitivity", "best member's", "difference in points (95 %)", "p, two-sided"),
+        (
+            (
+                f"{ensemble_name(comparison.ensemble)} against {ensemble_name(comparison.best_member)}",
+                percent(comparison.ensemble_sensitivity),
+                percent(comparison.member_sensitivity),
+                f"{value} ({low} to {high})",
+                number(comparison.p_value, 4),
+            ),
+        ),
+    )
+
+
+def suggestions(choices: Sequence[OperatingPointChoice]) -> Table:
+    """Show the most sensitive operating points within a number of false positives."""
+    return Table(
+        "Most sensitive operating points within a number of false positives a scan; a dash where none stays "
+        "within it.",
+        (
+            "ensemble",
+            "allowed a scan",
+            "threshold",
+            "smallest finding, mm³",
+            "sensitivity",
+            "false positives a scan",
+        ),
+        tuple(
+            (
+                ensemble_name(choice.ensemble),
+                number(choice.max_fp_per_scan),
+                number(choice.threshold),
+                number(choice.minimum_component_voxels, 0),
+                percent(choice.sensitivity),
+                number(choice.fp_per_scan),
+            )
+            for choice in choices
+        ),
+    )
+
+
+def without_t1(released: OperatingFigures, alone: OperatingFigures) -> Table:
+    """Set the released operating point beside that of the T1-post members alone."""
+    return Table(
+        "The same scans as if none had a T1: the T1-post members alone, at their own operating point.",
+        (
+            "members",
+            "threshold",
+            "smallest finding, mm³",
+            "sensitivity (95 %)",
+            "false positives a scan (95 %)",
+            "PPV (95 %)",
+            "median Dice (quartiles)",
+        ),
+        tuple(
+            (
+                f"{name} ({len(figures.members)})",
+                number(figures.threshold),
+                str(figures.minimum_component_voxels),
+                proportion(figures.pooled.sensitivity[0].detected),
+                estimate(figures.pooled.fp_per_scan),
+                proportion(figures.pooled.ppv),
+                median(figures.pooled.dice),
+            )
+            for name, figures in (("all", released), ("T1-post alone", alone))
+        ),
+    )
+
+
+def stress(own: Summary, runs: Sequence[tuple[str, Summary]]) -> Table:
+    """Show the same networks on harder cohorts, each at its released operating point."""
+    return Table(
+        "The same networks on scans that are worse than those they are meant for, or empty.",
+        ("cohort", *SUMMARY_COLUMNS),
+        tuple((name, *_summary_cells(summary)) for name, summary in (("this report's", own), *runs)),
+    )
+
+
+def refused(results: EvaluationResults) -> Table:
+    """List the studies that took no part, each with its reason."""
+    return Table(
+        "Studies that were not measured. They count neither as found nor as missed.",
+        ("study", "reason", "what was found, what was expected"),
+        tuple((study.name, words(study.reason), study.message) for study in results.header.skipped),
+    )
+
+
+def _point_cells(point: SweepPoint) -> tuple[str, ...]:
+    return (
+        percent(point.sensitivity.all),
+        percent(point.sensitivity.ge_3mm),
+        percent(point.sensitivity.ge_6mm),
+        number(point.fp_per_scan),
+        percent(point.ppv),
+        number(point.median_dice),
+    )
+
+
+def _summary_cells(summary: Summary) -> tuple[str, ...]:
+    return (
+        str(summary.n_studies),
+        str(summary.n_lesions),
+        percent(summary.sensitivity.all),
+        percent(summary.sensitivity.ge_3mm),
+        percent(summary.sensitivity.ge_6mm),
+        number(summary.fp_per_scan),
+        percent(summary.ppv),
+        number(summary.median_dice),
+    )

@@ -1,0 +1,48 @@
+"""Every term of the page, in the words of one sentence or two."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from evaluation.size_classes import VOLUME_LIMIT_MM3
+
+_LIMITS = ", ".join(f"{mm} mm for more than {volume:g} mm³" for mm, volume in VOLUME_LIMIT_MM3.items())
+
+DEFINITIONS = MappingProxyType(
+    {
+        "metastasis (reference lesion)": "A 26-connected component of the reference mask on the grid of the "
+        "T1-post series. Only the part that enhances is in it, not necrosis, not oedema.",
+        "detected": "Any voxel of a finding overlaps the metastasis: the paper's rule. One finding may "
+        "detect several.",
+        "one-to-one matching": "Stricter: each metastasis needs a finding of its own; pairs are made so that "
+        "their Dice is highest.",
+        "false positive": "A finding that overlaps no metastasis.",
+        "sensitivity": "TP / (TP + FN): detected metastases by all metastases, all scans together.",
+        "positive predictive value (PPV)": "TP / (TP + FP): detected metastases by those and the false "
+        "positives.",
+        "FN / (TP + FN), FP / (TP + FN) of a scan": "The paper's false-negative rate and its false-discovery "
+        "rate, which it divides by the number of metastases and not, as is usual, by that of findings; it "
+        "can exceed 100 %.",
+        "equivalent diameter": "Of the sphere of the same volume. The limits are the paper's volumes: "
+        f"{_LIMITS}.",
+        "Dice": "Twice the volume two masks share, by the sum of their volumes: 1 is the same mask, 0 no "
+        "overlap.",
+        "HD95": "95th percentile of the distances from the surface of the finding to that of the metastasis, "
+        "of detected metastases. The paper measures in this direction; the larger of both is stricter.",
+        "BraTS-METS lesion-wise scores": "Mean over metastases and false positives of a scan; each missed or "
+        "invented one counts as Dice 0 and HD95 374 mm. Metastases of up to two voxels are left out, as in "
+        "the challenge.",
+        "r": "Pearson's correlation coefficient.",
+        "limits of agreement": "Mean difference of found and reference volume, and 1.96 standard deviations "
+        "to both sides (Bland and Altman).",
+        "95 % interval over heads": "Bootstrap that draws whole heads (patients, or anatomies of synthetic "
+        "studies) with replacement: scans of one head, and metastases of one scan, go together.",
+        "95 % interval, Wilson": "Of a share, as if every metastasis were independent of the others.",
+        "threshold, smallest finding": "A voxel belongs to a finding from this mean output of the members "
+        "on; a finding with fewer voxels at 1 mm is dropped.",
+        "expected calibration error": "Mean distance of output and share of metastasis over the bins, "
+        "weighted by their voxels.",
+        "correlation of members": "Pearson's r between two members' outputs, over metastases or over voxels.",
+    }
+)
+"""Term -> meaning, in the order of the page."""
