@@ -62,6 +62,14 @@ class Case:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class CaseGroup:
+    """Cases of one kind, summarised on their own."""
+
+    name: str
+    case_names: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Cohort:
     """Studies that are measured together and made only when they are needed.
@@ -78,6 +86,8 @@ class Cohort:
         Case name -> case; the same name gives the same case.
     origin
         Synthetic studies, or patients'.
+    groups
+        Kinds of cases, each case in one of them; none where all are alike.
     """
 
     name: str
@@ -85,6 +95,7 @@ class Cohort:
     case_names: tuple[str, ...]
     make: Callable[[str], Case]
     origin: Origin = "synthetic"
+    groups: tuple[CaseGroup, ...] = ()
 
     def case_digest(self, case_name: str) -> str:
         """Return what identifies a case without making it."""

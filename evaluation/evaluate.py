@@ -15,11 +15,12 @@ from evaluation.case import Cohort
 from evaluation.comparison import compare_with_best_member
 from evaluation.figures import OperatingFigures
 from evaluation.froc import choose_operating_point, pool_sweep
-from evaluation.pooling import pool, summarise
+from evaluation.pooling import pool, summarise, summarise_groups
 from evaluation.results import EvaluationResults, Header, Precision, SkippedStudy
 from evaluation.scoring import Peaks, StudyScore, score_study
 from evaluation.stored_study import StoredStudy
 from evaluation.sweep import StudyTally, Subset, list_subsets, sweep_study
+from evaluation.sweep_figures import OperatingPointChoice
 from worker.model_set import ModelSet, OperatingPoint
 
 MAX_FP_PER_SCAN = 0.5
@@ -144,13 +145,13 @@ def _assemble(
 ) -> EvaluationResults:
     point = contestant.point(AnalysisMode.FULL)
     minimum = point.minimum_component_voxels
-    released = pool([study.released for study in measured], contestant.member_names, point)
+    scores = [study.released for study in measured]
+    released = pool(scores, contestant.member_names, point)
     tallies = [study.tally for study in measured]
     agreement = [study.agreement for study in measured]
     subsets = contestant.subsets
     sweeps = (pool_sweep(tallies, subset, minimum) for subset in subsets)
     single = [subset for subset in subsets if len(subset.member_names) == 1]
-    choosing = [s for s in subsets if s.member_names in (contestant.member_names, contestant.t1_post_names)]
     return EvaluationResults(
         header=_head(cohort, released, skipped, contestant),
         summary=summarise(released),
@@ -160,8 +161,18 @@ def _assemble(
         comparison=compare_with_best_member(tallies, subsets[0], single, point.threshold, minimum),
         correlation=correlate_members(agreement, contestant.member_names),
         reliability=measure_reliability(agreement),
-        choices=tuple(choose_operating_point(tallies, s, max_fp_per_scan) for s in choosing),
+        choices=_suggest(tallies, contestant, max_fp_per_scan),
+        groups=summarise_groups(cohort, scores, skipped, contestant.member_names, point),
     )
+
+
+def _suggest(
+    tallies: Sequence[StudyTally], contestant: Contestant, max_fp_per_scan: float
+) -> tuple[OperatingPointChoice, ...]:
+    """Choose an operating point for all members, and one for those of T1-post."""
+    asked = (contestant.member_names, contestant.t1_post_names)
+    subsets = [subset for subset in contestant.subsets if subset.member_names in asked]
+    return tuple(choose_operating_point(tallies, subset, max_fp_per_scan) for subset in subsets)
 
 
 def _pool_t1_post(measured: Sequence[_Measured], contestant: Contestant) -> OperatingFigures | None:

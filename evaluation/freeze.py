@@ -19,7 +19,7 @@ from typing import Any
 from core.errors import InvalidInput
 from evaluation.planning_scan import PlanningScanSettings
 from evaluation.synthetic_cohort import Knobs, label_digest
-from phantom.synthesis.anatomies import TEST_HEADS, VALIDATION_HEADS, open_anatomies
+from phantom.synthesis.anatomy.heads import TEST_HEADS, VALIDATION_HEADS, open_anatomies
 from phantom.synthesis.study import GENERATOR_VERSION, SynthesisSettings
 
 COHORTS_FOLDER = Path(__file__).parent / "cohorts"

@@ -19,8 +19,8 @@ from phantom.scanner import (
     rigid_matrix,
     sample_slices,
 )
-from phantom.synthesis.lesion_painting import paint_metastases
-from phantom.synthesis.structures import Enhancing
+from phantom.synthesis.anatomy.structures import Enhancing
+from phantom.synthesis.lesions.painting import paint_metastases
 from phantom.synthesis.study import Scene
 
 DISTORTION_KNOTS_VOXELS = 24

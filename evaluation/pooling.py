@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from evaluation.case import Cohort
 from evaluation.figures import OperatingFigures, PooledFigures, SizeSensitivity, StructureCount
 from evaluation.outcomes import FalsePositive, LesionOutcome, StudyOutcome
-from evaluation.results import Summary
+from evaluation.results import GroupSummary, SkippedStudy, Summary
 from evaluation.scoring import StudyScore
 from evaluation.size_classes import SIZE_CLASSES, in_size_class
 from evaluation.statistics import bland_altman, bootstrap_ratio, distribution, pearson, proportion, share
@@ -55,6 +56,33 @@ def summarise(figures: OperatingFigures) -> Summary:
         threshold=figures.threshold,
         members=len(figures.members),
     )
+
+
+def summarise_groups(
+    cohort: Cohort,
+    scores: Sequence[StudyScore],
+    skipped: Sequence[SkippedStudy],
+    member_names: tuple[str, ...],
+    point: OperatingPoint,
+) -> tuple[GroupSummary, ...]:
+    """Return the same table for each kind of studies, of which any was run.
+
+    Parameters
+    ----------
+    cohort
+        Says which case is of which kind.
+    scores, skipped
+        Of all studies that were run.
+    """
+    summaries = []
+    for group in cohort.groups:
+        names = set(group.case_names)
+        own = [score for score in scores if score.study.name in names]
+        refused = tuple(study for study in skipped if study.name in names)
+        if own or refused:
+            summary = summarise(pool(own, member_names, point)) if own else None
+            summaries.append(GroupSummary(cohort.name, group.name, refused, summary))
+    return tuple(summaries)
 
 
 def _pool_figures(studies: Sequence[StudyOutcome], lesions: Sequence[LesionOutcome]) -> PooledFigures:

@@ -44,6 +44,7 @@ __all__ = [
     "EvaluationResults",
     "FalsePositive",
     "FalsePositiveLevel",
+    "GroupSummary",
     "Header",
     "LesionOutcome",
     "MemberCorrelation",
@@ -136,6 +137,26 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupSummary:
+    """The same of one kind of studies alone.
+
+    Parameters
+    ----------
+    cohort, name
+        The group's cohort, which may be another than the header's (a stress cohort), and its own name.
+    skipped
+        Studies of the group that the service would have turned down.
+    summary
+        None when that was all of them.
+    """
+
+    cohort: str
+    name: str
+    skipped: tuple[SkippedStudy, ...]
+    summary: Summary | None
+
+
+@dataclass(frozen=True, slots=True)
 class EvaluationResults:
     """The whole evaluation.
 
@@ -151,6 +172,8 @@ class EvaluationResults:
         None with fewer than two members.
     choices
         What these studies would choose, for all members and for those of T1-post.
+    groups
+        Kinds of studies of the cohort, then those of a stress cohort, which no other figure here covers.
     """
 
     header: Header
@@ -162,6 +185,7 @@ class EvaluationResults:
     correlation: MemberCorrelation
     reliability: Reliability
     choices: tuple[OperatingPointChoice, ...]
+    groups: tuple[GroupSummary, ...] = ()
 
     def to_json(self) -> str:
         """Write the tree; ``from_json`` gives it back."""

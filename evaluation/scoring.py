@@ -21,7 +21,7 @@ from evaluation.size_classes import equivalent_diameter_mm
 from evaluation.statistics import share
 from evaluation.stored_study import StoredStudy
 from evaluation.surfaces import SurfaceDistance, joint_box, measure_surface_distance
-from phantom.synthesis.structures import Enhancing
+from phantom.synthesis.anatomy.structures import Enhancing
 from worker.lesions import CONNECTIVITY_26, Findings, find_lesions
 from worker.model_set import OperatingPoint
 

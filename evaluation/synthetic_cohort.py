@@ -16,11 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.errors import InvalidInput
 from core.geometry import Grid
-from evaluation.case import Case, Cohort
+from evaluation.case import Case, CaseGroup, Cohort
 from evaluation.planning_scan import PlanningScan, PlanningScanSettings, scan_pair
 from phantom.fields import Floats
-from phantom.synthesis.anatomies import open_anatomies
-from phantom.synthesis.anatomy import Anatomy
+from phantom.synthesis.anatomy.heads import open_anatomies
+from phantom.synthesis.anatomy.label_map import Anatomy
 from phantom.synthesis.study import GENERATOR_VERSION, SynthesisSettings, build_scene
 from worker.volumes import SliceReference, Volume
 
@@ -124,7 +124,13 @@ def open_synthetic(path: Path, anatomy_folder: Path | None) -> Cohort:
     anatomies = {a.name: a for a in open_anatomies(anatomy_folder, tuple(content.anatomies))}
     _check_anatomies(content, anatomies)
     plans = _plan(content, base)
-    return Cohort(content.name, _digest(content, base), tuple(plans), partial(_make, plans, anatomies))
+    return Cohort(
+        name=content.name,
+        digest=_digest(content, base),
+        case_names=tuple(plans),
+        make=partial(_make, plans, anatomies),
+        groups=tuple(CaseGroup(group.name, _case_names(group)) for group in content.groups),
+    )
 
 
 def label_digest(anatomy: Anatomy) -> str:
@@ -190,12 +196,14 @@ def _check_anatomies(content: CohortFile, anatomies: Mapping[str, Anatomy]) -> N
 def _plan(content: CohortFile, base: Knobs) -> dict[str, _Plan]:
     names = list(content.anatomies)
     return {
-        f"{group.name}-{n:03d}": _Plan(
-            group.first_seed + n, names[n % len(names)], _override(base, group.overrides)
-        )
+        name: _Plan(group.first_seed + n, names[n % len(names)], _override(base, group.overrides))
         for group in content.groups
-        for n in range(group.studies)
+        for n, name in enumerate(_case_names(group))
     }
+
+
+def _case_names(group: Group) -> tuple[str, ...]:
+    return tuple(f"{group.name}-{n:03d}" for n in range(group.studies))
 
 
 def _digest(content: CohortFile, base: Knobs) -> str:

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phantom.fields import Mask, signed_distance
-from phantom.synthesis.anatomy import Anatomy, Labels, brain_mask, member_mask
-from phantom.synthesis.morphology import grow, shrink
-from phantom.synthesis.structures import Structure
+from phantom.synthesis.anatomy.label_map import Anatomy, Labels, brain_mask, member_mask
+from phantom.synthesis.anatomy.morphology import grow, shrink
+from phantom.synthesis.anatomy.structures import Structure
 
 MENINGES = 26
 """Outermost millimetre of the CSF under the skull: dura, as a label beyond ``Structure``."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from phantom.fields import Floats, Mask, smooth_noise
-from phantom.synthesis.structures import Structure
+from phantom.synthesis.anatomy.structures import Structure
 from training.brain_anatomy import DEPTHS_PER_MM, PreparedHead
 from training.brain_findings import FindingSettings, paint_findings
 from training.brain_geometry import GeometrySettings, Placement, draw_placement, in_voxels

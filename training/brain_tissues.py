@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from phantom.synthesis.structures import Structure
+from phantom.synthesis.anatomy.structures import Structure
 from training.brain_anatomy import INNER_TABLE, LABELS, MENINGES, SCALP_FAT
 
 Table = NDArray[np.float32]

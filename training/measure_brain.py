@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from phantom.fields import Mask
-from phantom.synthesis.anatomy import canonical_grid
-from phantom.synthesis.anatomy_files import load_anatomies
+from phantom.synthesis.anatomy.files import load_anatomies
+from phantom.synthesis.anatomy.label_map import canonical_grid
 from training.brain_anatomy import PreparedHead, prepare_head
 from training.brain_heads import HeadSettings, ScannedHead, scan_head
 from worker.brain import BrainExtraction, NetworkBrainExtraction, dilate

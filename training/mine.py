@@ -3,8 +3,8 @@
     python -m training.mine --pool POOL --models DIR [--studies 100] [--threshold 0.3]
 
 DIR holds networks as ``training.train export`` writes them, members or trunks; those of one input are
-averaged, then both inputs. False positives go into ``mined.json`` beside each study; the sampler draws patches
-around them.
+averaged, then both inputs. False positives go into ``mined.json`` beside each study; the sampler draws
+patches around them.
 """
 
 from __future__ import annotations

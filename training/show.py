@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from phantom.synthesis.anatomies import open_anatomies
-from phantom.synthesis.structures import Enhancing
+from phantom.synthesis.anatomy.heads import open_anatomies
+from phantom.synthesis.anatomy.structures import Enhancing
 from phantom.synthesis.study import SynthesisSettings, SyntheticStudy, synthesize
 from training.prepared import prepare_pair
 

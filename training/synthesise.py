@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from phantom.synthesis.anatomies import TEST_HEADS, VALIDATION_HEADS, open_anatomies
-from phantom.synthesis.anatomy import Anatomy
-from phantom.synthesis.lesions import MetastasisSettings
+from phantom.synthesis.anatomy.heads import TEST_HEADS, VALIDATION_HEADS, open_anatomies
+from phantom.synthesis.anatomy.label_map import Anatomy
+from phantom.synthesis.lesions.metastases import MetastasisSettings
 from phantom.synthesis.study import SynthesisSettings, SyntheticStudy, synthesize
 from training.prepared import PreparedStudy, prepare_pair
 

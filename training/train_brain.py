@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from phantom.synthesis.anatomy_files import load_anatomies
+from phantom.synthesis.anatomy.files import load_anatomies
 from training.brain_anatomy import PreparedHead, prepare_head
 from training.brain_checkpoint import BrainState, load_state, new_state, save_state
 from training.brain_heads import HeadSettings, TrainingHead, render_head

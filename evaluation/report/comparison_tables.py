@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evaluation.figures import OperatingFigures
-from evaluation.report.formats import ensemble_name, estimate, median, number, percent, proportion, words
+from evaluation.report.formats import (
+    NO_VALUE,
+    ensemble_name,
+    estimate,
+    median,
+    number,
+    percent,
+    proportion,
+    words,
+)
 from evaluation.report.tables import Table
 from evaluation.results import EvaluationResults, Summary
 from evaluation.sweep_figures import EnsembleSweep, OperatingPointChoice, PairedComparison, SweepPoint
@@ -168,7 +177,7 @@ def without_t1(released: OperatingFigures, alone: OperatingFigures) -> Table:
     )
 
 
-def stress(own: Summary, runs: Sequence[tuple[str, Summary]]) -> Table:
+def stress(own: Summary, runs: Sequence[tuple[str, Summary | None]]) -> Table:
     """Show the same networks on harder cohorts, each at its released operating point."""
     return Table(
         "The same networks on scans that are worse than those they are meant for, or empty.",
@@ -197,7 +206,9 @@ def _point_cells(point: SweepPoint) -> tuple[str, ...]:
     )
 
 
-def _summary_cells(summary: Summary) -> tuple[str, ...]:
+def _summary_cells(summary: Summary | None) -> tuple[str, ...]:
+    if summary is None:
+        return ("0", *(NO_VALUE for _ in SUMMARY_COLUMNS[1:]))
     return (
         str(summary.n_studies),
         str(summary.n_lesions),

@@ -13,10 +13,10 @@ from evaluation.results import EvaluationResults, Summary
 
 @dataclass(frozen=True, slots=True)
 class StressRun:
-    """The same networks measured on a harder cohort, for the stress table."""
+    """The same networks measured on other scans, for the stress table; no summary where all were refused."""
 
     name: str
-    summary: Summary
+    summary: Summary | None
 
 
 def write_report(

@@ -15,7 +15,9 @@ from evaluation.results import EvaluationResults, Header, Summary
 TEMPLATE = "report.html.j2"
 
 
-def render_page(results: EvaluationResults, command: str, stress: Sequence[tuple[str, Summary]]) -> str:
+def render_page(
+    results: EvaluationResults, command: str, stress: Sequence[tuple[str, Summary | None]]
+) -> str:
     """Render everything; texts from studies and files are escaped.
 
     Parameters

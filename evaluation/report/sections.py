@@ -39,7 +39,9 @@ class Section:
     tables: tuple[Table, ...] = ()
 
 
-def build_sections(results: EvaluationResults, stress: Sequence[tuple[str, Summary]]) -> tuple[Section, ...]:
+def build_sections(
+    results: EvaluationResults, stress: Sequence[tuple[str, Summary | None]]
+) -> tuple[Section, ...]:
     """Lay out everything that was measured; what was not measured is said, not left out."""
     return (
         _paper(results),
@@ -180,7 +182,7 @@ def _without_t1(results: EvaluationResults) -> Section:
     )
 
 
-def _stress(results: EvaluationResults, runs: Sequence[tuple[str, Summary]]) -> Section:
+def _stress(results: EvaluationResults, runs: Sequence[tuple[str, Summary | None]]) -> Section:
     if not runs:
         return Section("stress", "Stress", "No stress cohort was given to this report.")
     return Section(

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from core.geometry import Grid
 from phantom.fields import Floats, Mask
-from phantom.synthesis.anatomy import Anatomy, brain_mask, member_mask
-from phantom.synthesis.contrast import ContrastLayer, ContrastSettings, grow_contrast
-from phantom.synthesis.lesion_painting import paint_metastases, paint_oedema
-from phantom.synthesis.lesions import Metastasis, MetastasisSettings, draw_metastases
-from phantom.synthesis.scanner import ScanSettings, draw_scans, imperfect_mask, misregister, scan
-from phantom.synthesis.signals import SignalSettings, draw_signal_model, render
-from phantom.synthesis.structures import Enhancing, Structure
-from phantom.synthesis.warp import WarpSettings, warp_anatomy
+from phantom.synthesis.anatomy.label_map import Anatomy, brain_mask, member_mask
+from phantom.synthesis.anatomy.structures import Enhancing, Structure
+from phantom.synthesis.anatomy.warp import WarpSettings, warp_anatomy
+from phantom.synthesis.contrast.growth import ContrastLayer, ContrastSettings, grow_contrast
+from phantom.synthesis.lesions.metastases import Metastasis, MetastasisSettings, draw_metastases
+from phantom.synthesis.lesions.painting import paint_metastases, paint_oedema
+from phantom.synthesis.scanning.scanner import ScanSettings, draw_scans, imperfect_mask, misregister, scan
+from phantom.synthesis.signals.rendering import SignalSettings, draw_signal_model, render
 
 GENERATOR_VERSION = 1
 """Changes whenever the same seed and settings would give another study."""

@@ -6,7 +6,7 @@ import pytest
 from core.study import AnalysisMode
 from evaluation.pooling import pool, summarise
 from evaluation.scoring import score_study
-from phantom.synthesis.structures import Enhancing
+from phantom.synthesis.anatomy.structures import Enhancing
 from tests.evaluation.hand_made import GRID, MEMBERS, blobs, make_study
 from worker.model_set import OperatingPoint
 

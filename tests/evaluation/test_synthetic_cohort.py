@@ -14,9 +14,9 @@ from evaluation.case import Case, Cohort
 from evaluation.case_store import keep_cases
 from evaluation.freeze import CohortPlan, GroupPlan, freeze
 from evaluation.synthetic_cohort import open_synthetic
-from phantom.synthesis.anatomy import Anatomy, canonical_grid
-from phantom.synthesis.anatomy_files import write_packed
-from phantom.synthesis.structures import Structure
+from phantom.synthesis.anatomy.files import write_packed
+from phantom.synthesis.anatomy.label_map import Anatomy, canonical_grid
+from phantom.synthesis.anatomy.structures import Structure
 
 SEED = 41
 HEADS = ("north", "south")

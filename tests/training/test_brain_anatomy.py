@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from phantom.synthesis.anatomy import Anatomy, brain_mask
-from phantom.synthesis.structures import Structure
+from phantom.synthesis.anatomy.label_map import Anatomy, brain_mask
+from phantom.synthesis.anatomy.structures import Structure
 from tests.training.toy_head import CENTRE_KJI, make_toy_anatomy
 from training.brain_anatomy import INNER_TABLE, MENINGES, SCALP_FAT, PreparedHead, prepare_head
 

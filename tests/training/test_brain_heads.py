@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from core.geometry import Grid
-from phantom.synthesis.anatomy import canonical_grid
+from phantom.synthesis.anatomy.label_map import canonical_grid
 from tests.training.test_brain_geometry import PLAIN as PLAIN_GEOMETRY
 from tests.training.test_brain_scan import PERFECT
 from tests.training.toy_head import make_toy_head

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from phantom.synthesis.structures import Structure
+from phantom.synthesis.anatomy.structures import Structure
 from training.brain_anatomy import LABELS, SCALP_FAT
 from training.brain_tissues import TissueSettings, draw_tissues
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from phantom.synthesis.anatomy import Anatomy, canonical_grid
-from phantom.synthesis.anatomy_files import write_packed
+from phantom.synthesis.anatomy.files import write_packed
+from phantom.synthesis.anatomy.label_map import Anatomy, canonical_grid
 from tests.phantom.synthesis.conftest import ellipsoid_labels
 from training.prepared import PreparedStudy
 from training.show import main as show

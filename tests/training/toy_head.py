@@ -6,8 +6,8 @@ from functools import cache
 
 import numpy as np
 
-from phantom.synthesis.anatomy import Anatomy, canonical_grid
-from phantom.synthesis.structures import Structure
+from phantom.synthesis.anatomy.label_map import Anatomy, canonical_grid
+from phantom.synthesis.anatomy.structures import Structure
 from training.brain_anatomy import PreparedHead, prepare_head
 
 SHAPE_KJI = (190, 190, 160)

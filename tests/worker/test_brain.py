@@ -6,7 +6,7 @@ import pytest
 from core.errors import UnsuitableReason, UnsuitableStudy
 from core.geometry import Grid
 from tests.synthetic import Sphere, brain_depth_mm, distance_mm, grid_points, make_grid, make_volume
-from worker.brain import dilate, signal_ends
+from worker.brain import NetworkBrainExtraction, dilate, signal_ends
 
 GRID = make_grid((100, 105, 95), (2, 2, 2))
 
@@ -68,6 +68,56 @@ def test_a_head_that_ends_in_air_was_not_cut():
     volume = make_volume(GRID, seed=1).voxels_kji
     volume[volume < 100] = 0
     assert signal_ends(volume, GRID) == (0, GRID.shape_kji[0] - 1)
+
+
+class BrightIsBrain:
+    """Stands for the network: what is nearly as bright as the brightest is brain."""
+
+    def run(self, images):
+        return (images > 0.8).astype(np.float32)
+
+
+def bright_brain(grid: Grid, *more: Sphere, holes: tuple[Sphere, ...] = ()):
+    """Return a dim head of 95 mm radius with bright spheres in it, and with dark holes in those."""
+    points = grid_points(grid)
+    voxels = np.where(distance_mm(points, Sphere((0, 0, 0), 95)) < 95, 50, 0).astype(np.float32)
+    for sphere in more:
+        voxels[distance_mm(points, sphere) < sphere.radius_mm] = 100
+    for hole in holes:
+        voxels[distance_mm(points, hole) < hole.radius_mm] = 10
+    return voxels
+
+
+@pytest.mark.parametrize(("spacing_mm", "cube_voxels", "expected"), [(4.0, 64, 0.96), (2.0, 128, 0.985)])
+@pytest.mark.parametrize(
+    "grid", [make_grid((140, 135, 130), (1.6, 1.6, 1.6)), make_grid((70, 140, 140), (3, 1.5, 1.5))]
+)
+def test_spacing_and_cube_come_from_the_manifest(model_set, spacing_mm, cube_voxels, expected, grid):
+    spec = model_set.manifest.brain_extraction.model_copy(
+        update={"spacing_mm": spacing_mm, "cube_voxels": cube_voxels}
+    )
+    sphere = Sphere((4, -7, 13), 60)
+    mask = NetworkBrainExtraction(spec, BrightIsBrain())(bright_brain(grid, sphere), grid)
+    assert dice(mask, distance_mm(grid_points(grid), sphere) < 60) > expected
+
+
+def test_only_the_largest_piece_is_brain_and_its_holes_belong_to_it(model_set):
+    spec = model_set.manifest.brain_extraction
+    large, small, hole = Sphere((0, 10, 20), 55), Sphere((0, -55, -60), 12), Sphere((10, 10, 20), 20)
+    voxels = bright_brain(GRID, large, small, holes=(hole,))
+    mask = NetworkBrainExtraction(spec, BrightIsBrain())(voxels, GRID)
+    points = grid_points(GRID)
+    assert not mask[distance_mm(points, small) < 20].any()
+    assert mask[distance_mm(points, hole) < 20].all()
+
+
+def test_a_head_without_brain_gets_an_empty_mask(model_set):
+    class NothingIsBrain:
+        def run(self, images):
+            return np.zeros_like(images)
+
+    extraction = NetworkBrainExtraction(model_set.manifest.brain_extraction, NothingIsBrain())
+    assert not extraction(bright_brain(GRID, Sphere((0, 0, 0), 60)), GRID).any()
 
 
 def test_an_empty_image_has_no_brain(brain):

@@ -56,3 +56,22 @@ def test_openvino_gives_what_onnxruntime_itself_gives(model_set):
     fast = Network(path, choose_engine(threads=2, provider=OPENVINO), batch=1).run(images)
     plain = Network(path, choose_engine(threads=2, provider=CPU), batch=1).run(images)
     np.testing.assert_allclose(fast, plain, atol=1e-5)
+
+
+def test_bfloat16_is_near_enough_to_measure_with(model_set):
+    if OPENVINO not in onnxruntime.get_available_providers():
+        pytest.skip("this build of onnxruntime has no OpenVINO provider")
+    path = model_set.folder / model_set.manifest.brain_extraction.file
+    images = np.random.default_rng(0).random((1, 1, 64, 64, 64)).astype(np.float32)
+    exact = Network(path, choose_engine(threads=2, provider=OPENVINO), batch=1).run(images)
+    coarse = Network(path, choose_engine(2, provider=OPENVINO, precision="bf16"), batch=1).run(images)
+    np.testing.assert_allclose(coarse, exact, atol=0.05)  # eight bits of mantissa, where the CPU has them
+
+
+def test_the_service_computes_in_single_precision():
+    assert choose_engine(threads=1).precision == "f32"
+
+
+def test_a_provider_without_bfloat16_says_so():
+    with pytest.raises(InvalidInput, match=r"CPUExecutionProvider does not compute in bf16, expected f32 or"):
+        choose_engine(threads=1, provider=CPU, precision="bf16")

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from phantom.synthesis.anatomy import Anatomy, Labels, canonical_grid
-from phantom.synthesis.structures import Structure
-from phantom.synthesis.template_anatomy import template_anatomy
+from phantom.synthesis.anatomy.label_map import Anatomy, Labels, canonical_grid
+from phantom.synthesis.anatomy.structures import Structure
+from phantom.synthesis.anatomy.template import template_anatomy
 
 ANATOMY_VARIABLE = "METSERVE_ANATOMY_DIR"
 

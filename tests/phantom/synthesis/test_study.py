@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from phantom.synthesis.anatomy import Anatomy
-from phantom.synthesis.lesions import MetastasisSettings
-from phantom.synthesis.structures import Enhancing
+from phantom.synthesis.anatomy.label_map import Anatomy
+from phantom.synthesis.anatomy.structures import Enhancing
+from phantom.synthesis.lesions.metastases import MetastasisSettings
 from phantom.synthesis.study import SynthesisSettings, SyntheticStudy, synthesize
 
 SETTINGS = SynthesisSettings(metastases=replace(MetastasisSettings(), empty_share=0.0))

@@ -1,0 +1,1 @@
+"""Heads: label maps, the template, and their random warps."""

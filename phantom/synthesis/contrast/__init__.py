@@ -1,0 +1,1 @@
+"""What takes up contrast without being a lesion."""

@@ -1,0 +1,1 @@
+"""Metastases: how many, how large, where, and how they look."""

@@ -1,0 +1,233 @@
+"""What a run and its pool say about the networks exported from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.errors import InvalidInput
+from training.checkpoint import Checkpoint, read_checkpoint
+from training.pool import listing_from_json
+from training.prepared import STUDY_FILE
+from training.release_networks import CheckedMember
+from training.settings import TRUNKS, TrainingSettings, settings_from_json
+from worker.model_evidence import MemberTraining, TrainingFacts, Trunk
+
+SETTINGS_FILE = "settings.json"
+LOG_FILE = "log.jsonl"
+"""As ``training.train`` writes them: that module cannot be imported where torch is missing."""
+
+UNKNOWN_COMMIT = "unknown"
+"""What a run's log says when nobody told it the version of the code."""
+
+FINAL_STEPS = 500
+"""The final loss is the mean over so many last steps: single batches differ by more than networks do."""
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What a release says about its training.
+
+    Parameters
+    ----------
+    members
+        By name.
+    training
+        Of all together.
+    anatomies
+        Names of the heads and patients; they stay out of the manifest.
+    """
+
+    members: dict[str, MemberTraining]
+    training: TrainingFacts
+    anatomies: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _PoolStudy:
+    anatomy: str
+    recipe: str
+    is_imported: bool
+    n_lesions: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A run's folder, read.
+
+    Parameters
+    ----------
+    commit
+        For networks whose log names none.
+    """
+
+    folder: Path
+    settings: TrainingSettings
+    records: tuple[Record, ...]
+    commit: str
+
+    def checkpoint(self, name: str) -> Checkpoint | None:
+        return read_checkpoint(self.folder / name)
+
+
+def read_facts(run: Path, pool: Path, members: Sequence[CheckedMember], commit: str) -> RunFacts:
+    """Collect the facts of the exported members and of what they were trained on.
+
+    Parameters
+    ----------
+    run, pool
+        Folders of ``training.train``.
+    members
+        Their files say how many patches they had seen; otherwise the newest checkpoint does.
+    commit
+        Version of the code that trained them, for those whose log does not say.
+
+    Raises
+    ------
+    InvalidInput
+        The run has no checkpoint of a member or one older than the file, or the pool lacks a study.
+    """
+    read = _Run(run, _read_settings(run), _read_log(run / LOG_FILE), commit)
+    checkpoints = {member.name: _checkpoint_of(read, member) for member in members}
+    listings = {name: _listed(checkpoint) for name, checkpoint in checkpoints.items()}
+    trunks = {spec.name: found for spec in TRUNKS if (found := read.checkpoint(spec.name)) is not None}
+    names = set().union(*listings.values(), *(_listed(trunk) for trunk in trunks.values()))
+    studies = {name: _read_study(pool, name) for name in sorted(names)}
+    return RunFacts(
+        members={
+            member.name: _training_of(
+                read, member.name, _step_of(read, member, checkpoints[member.name]),
+                [studies[name] for name in listings[member.name]],
+            )
+            for member in members
+        },
+        training=_summarise(
+            studies.values(),
+            tuple(_trunk(read, name, trunk, studies) for name, trunk in trunks.items()),
+        ),
+        anatomies=frozenset(study.anatomy for study in studies.values()),
+    )  # fmt: skip
+
+
+def _checkpoint_of(run: _Run, member: CheckedMember) -> Checkpoint:
+    checkpoint = run.checkpoint(member.name)
+    if checkpoint is None:
+        raise InvalidInput(f"{run.folder} has no checkpoint of {member.name}, expected the run it came from")
+    return checkpoint
+
+
+def _step_of(run: _Run, member: CheckedMember, checkpoint: Checkpoint) -> int:
+    """Return the step the file was exported at: training may have gone on since."""
+    if member.n_patches is None:
+        return checkpoint.step
+    step = member.n_patches // run.settings.batch
+    if step > checkpoint.step:
+        raise InvalidInput(
+            f"{member.network.path} has seen {member.n_patches} patches, {run.folder} only "
+            f"{checkpoint.step * run.settings.batch}: expected the run it was exported from"
+        )
+    return step
+
+
+def _trunk(run: _Run, name: str, checkpoint: Checkpoint, studies: dict[str, _PoolStudy]) -> Trunk:
+    seen = [studies[study] for study in _listed(checkpoint)]
+    facts = _training_of(run, name, checkpoint.step, seen)
+    return Trunk(name=name, **facts.model_dump())
+
+
+def _training_of(run: _Run, name: str, step: int, studies: Sequence[_PoolStudy]) -> MemberTraining:
+    lines = _lines_of(run.records, name, step)
+    start = _last_start(run.records, name)
+    commit = start.get("commit", UNKNOWN_COMMIT)
+    return MemberTraining(
+        seed=start.get("seed", run.settings.seed),
+        n_patches=step * run.settings.batch,
+        patch_voxels=start.get("patch_voxels", run.settings.patch_voxels),
+        final_loss=_final_loss(lines),
+        n_studies=lines[-1]["studies"] if lines else len(studies),
+        recipes=_recipes(studies),
+        commit=run.commit if commit == UNKNOWN_COMMIT else commit,
+    )
+
+
+def _lines_of(records: Iterable[Record], name: str, last_step: int) -> list[Record]:
+    """Return a network's lines by step; what a crash undid and was done again stands twice in the log."""
+    by_step = {one["step"]: one for one in records if one.get("member") == name and one["step"] <= last_step}
+    return [by_step[step] for step in sorted(by_step)]
+
+
+def _last_start(records: Iterable[Record], name: str) -> Record:
+    starts = [one for one in records if one.get("event") == "start" and name in one["members"]]
+    return starts[-1] if starts else {}
+
+
+def _final_loss(lines: Sequence[Record]) -> float | None:
+    """Mean the last steps' losses; a line is the mean since the one before it."""
+    total = weight = previous = 0.0
+    for line in lines:
+        steps, previous = line["step"] - previous, line["step"]
+        if line["loss"] is not None and line["step"] > lines[-1]["step"] - FINAL_STEPS:
+            total, weight = total + steps * line["loss"], weight + steps
+    return round(total / weight, 4) if weight else None
+
+
+def _summarise(studies: Iterable[_PoolStudy], trunks: tuple[Trunk, ...]) -> TrainingFacts:
+    seen = list(studies)
+    return TrainingFacts(
+        n_studies=len(seen),
+        n_lesions=sum(study.n_lesions for study in seen),
+        n_anatomies=len({study.anatomy for study in seen}),
+        n_imported=sum(study.is_imported for study in seen),
+        recipes=_recipes(seen),
+        trunks=trunks,
+    )
+
+
+def _recipes(studies: Iterable[_PoolStudy]) -> tuple[str, ...]:
+    return tuple(sorted({study.recipe for study in studies}))
+
+
+def _listed(checkpoint: Checkpoint) -> list[str]:
+    names = [study.name for study in listing_from_json(checkpoint.facts["listing"])]
+    if not names:
+        raise InvalidInput(f"the checkpoint at step {checkpoint.step} lists no study, expected a trained one")
+    return names
+
+
+def _read_study(pool: Path, name: str) -> _PoolStudy:
+    path = pool / name / STUDY_FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return _PoolStudy(
+            content["anatomy"], content["recipe"], content["seed"] is None, len(content["lesions"])
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise InvalidInput(
+            f"the run drew from study {name}, but {path} cannot be read ({error!r}): expected the run's pool"
+        ) from error
+
+
+def _read_settings(run: Path) -> TrainingSettings:
+    try:
+        return settings_from_json((run / SETTINGS_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"{run} is no run of training: {error}") from error
+
+
+def _read_log(path: Path) -> tuple[Record, ...]:
+    """Read the records of a log; a run that was killed may have left half a line."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return tuple(record for line in lines if (record := _parse(line)) is not None)
+
+
+def _parse(line: str) -> Record | None:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None

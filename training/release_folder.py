@@ -1,0 +1,54 @@
+"""A folder that changes as a whole: a new one is filled beside it, then takes its place."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def successor_of(folder: Path) -> Iterator[Path]:
+    """Give an empty folder beside one; it takes that one's name when the block ends without an error.
+
+    An error in the block leaves the old folder as it was. The exchange is two renames: whoever is killed
+    between them finds the old folder as ``.<name>.old``, and the next call puts it back first.
+
+    Parameters
+    ----------
+    folder
+        To be replaced; it may be missing.
+    """
+    target = folder.resolve()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    new, old = (target.with_name(f".{target.name}.{state}") for state in ("new", "old"))
+    _tidy(target, new, old)
+    new.mkdir()
+    try:
+        yield new
+        _exchange(target, new, old)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _tidy(target: Path, new: Path, old: Path) -> None:
+    """Undo what an earlier call left when it was killed."""
+    if old.exists() and not target.exists():
+        old.rename(target)
+    for leftover in (new, old):
+        if leftover.exists():
+            shutil.rmtree(leftover)
+
+
+def _exchange(target: Path, new: Path, old: Path) -> None:
+    if not target.exists():
+        new.rename(target)
+        return
+    target.rename(old)
+    try:
+        new.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
+    shutil.rmtree(old)
