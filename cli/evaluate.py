@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import get_args
 
 from rich.console import Console
 from rich.table import Table
 
-from cli.analyze import with_cache_of_user
 from cli.chosen_study import choose_dicom_study
+from cli.inference import Inference, open_inference
 from core.errors import InvalidInput
 from core.headers import quiet_pydicom
-from core.settings import WorkerSettings, bundled_models_dir
-from evaluation.cache import StudyCache, digest_inference
+from core.settings import WorkerSettings
 from evaluation.case import Cohort
 from evaluation.cohorts import Shard, open_cohort, select_cases
-from evaluation.evaluate import MAX_FP_PER_SCAN, Contestant, evaluate
-from evaluation.imported_preparation import Preparation
-from evaluation.imported_study import read_options
-from evaluation.report import write_report
-from evaluation.results import EvaluationResults, Precision
-from evaluation.runner import Analyser, run_cohort
-from worker.brain import NetworkBrainExtraction
-from worker.ensemble import Ensemble
-from worker.loaded_models import PROVIDERS
-from worker.model_set import FULL_PROFILE, ModelSet, verify_model_set
-from worker.sessions import choose_engine
+from evaluation.evaluate import MAX_FP_PER_SCAN, add_stress, evaluate
+from evaluation.imported_study import ImportOptions, read_options
+from evaluation.report import StressRun, write_report
+from evaluation.results import EvaluationResults, GroupSummary, Precision, SkippedStudy, Summary
+from evaluation.stored_study import StoredStudy
+from worker.model_set import FULL_PROFILE
 
 CACHE_NAME = "cache"
 """In the folder the command writes to: what was inferred."""
@@ -48,8 +39,10 @@ class EvaluationRequest:
         Paths; the last one only for synthetic cohorts.
     profile, precision
         Of the inference.
+    stress
+        Path of a harder cohort, summarised by kind of study beside the first.
     limit, cases
-        Fewer studies than the cohort has; None and empty take all.
+        Fewer studies than a cohort has; None and empty take all. Cases are those of the first cohort.
     shard
         Infer this part and measure nothing: the parts of several processes fill one cache.
     max_fp_per_scan
@@ -61,6 +54,7 @@ class EvaluationRequest:
     profile: str = FULL_PROFILE
     precision: Precision = "f32"
     anatomies: Path | None = None
+    stress: Path | None = None
     limit: int | None = None
     cases: tuple[str, ...] = ()
     shard: Shard | None = None
@@ -71,6 +65,8 @@ class EvaluationRequest:
         """What to type to get the same results; paths by their last name, they differ elsewhere."""
         words = ["metserve", "evaluate", "--cohort", self.cohort.name, "--out", self.out.name]
         words += ["--profile", self.profile, "--precision", self.precision]
+        if self.stress is not None:
+            words += ["--stress", self.stress.name]
         if self.limit is not None:
             words += ["--limit", str(self.limit)]
         if self.cases:
@@ -104,56 +100,76 @@ def run_evaluation(
         Cohort, cases, model set, profile or precision cannot be used.
     """
     quiet_pydicom()
-    settings = with_cache_of_user(settings)
-    model_set = verify_model_set(settings.models_dir or bundled_models_dir())
-    contestant = Contestant(model_set, request.profile, request.precision, version("metserve"))
-    cohort = open_cohort(request.cohort, request.anatomies, choose_dicom_study)
-    names = select_cases(cohort, request.cases, request.limit, request.shard)
-    digest = digest_inference(model_set, request.profile, request.precision)
-    studies = run_cohort(
-        cohort,
-        names,
-        lambda: _open_analyser(model_set, request, settings),
-        StudyCache(request.out / CACHE_NAME, digest),
-        _reporter(len(names), console),
-    )
+    chosen = _choose(request)
+    inference = open_inference(settings, request.profile, request.precision, request.out / CACHE_NAME)
     if request.shard is not None:
-        console.print(f"{sum(1 for _ in studies)} studies of part {request.shard.number} are in the cache")
+        kept = sum(1 for studies in chosen for _ in studies.run(inference, console))
+        console.print(f"{kept} studies of part {request.shard.number} are in the cache")
         return None
-    results = evaluate(cohort, studies, contestant, request.max_fp_per_scan)
-    files = write_report(results, request.out, command=request.command)
-    _print_summary(results, cohort, console)
+    results = _measure(chosen, inference, request, console)
+    files = write_report(results, request.out, command=request.command, stress=stress_runs(results))
+    _print_summary(results, console)
     console.print("written: " + ", ".join(str(file) for file in files))
     return results
 
 
-def _open_analyser(model_set: ModelSet, request: EvaluationRequest, settings: WorkerSettings) -> Analyser:
-    threads = settings.threads or os.cpu_count() or 1
-    engine = choose_engine(threads, settings.cache_dir, PROVIDERS[settings.device], request.precision)
-    ensemble = Ensemble.load(model_set, request.profile, engine)
-    brain = NetworkBrainExtraction.load(model_set, engine)
-    return Analyser(
-        ensemble=ensemble,
-        preparation=Preparation.of(read_options(request.cohort), brain, ensemble.input_spec),
-        threads=threads,
-        stopwatch=time.perf_counter,
-    )
+def stress_runs(results: EvaluationResults) -> tuple[StressRun, ...]:
+    """Lay out the report's stress table: first the same heads unstressed, by kind; empty without stress."""
+    if all(group.cohort == results.header.cohort for group in results.groups):
+        return ()
+    return tuple(StressRun(_group_title(group), group.summary) for group in results.groups)
 
 
-def _reporter(total: int, console: Console) -> Callable[[str, bool], None]:
-    done = 0
+@dataclass(frozen=True)
+class _ChosenStudies:
+    """What is run of one cohort, and how its studies are prepared."""
 
-    def report(name: str, is_kept: bool) -> None:
-        nonlocal done
-        done += 1
-        console.print(f"{done} of {total}: {name}{' (cached)' if is_kept else ''}", highlight=False)
+    cohort: Cohort
+    case_names: tuple[str, ...]
+    options: ImportOptions
 
-    return report
+    def run(self, inference: Inference, console: Console) -> Iterator[StoredStudy | SkippedStudy]:
+        return inference.run(self.cohort, self.case_names, self.options, console)
 
 
-def _print_summary(results: EvaluationResults, cohort: Cohort, console: Console) -> None:
+def _choose(request: EvaluationRequest) -> tuple[_ChosenStudies, ...]:
+    """Open the cohort and, if asked for, the one that stresses; nothing is run before both are known good."""
+    asked = [(request.cohort, request.cases)]
+    if request.stress is not None:
+        asked.append((request.stress, ()))
+    chosen = []
+    for path, cases in asked:
+        cohort = open_cohort(path, request.anatomies, choose_dicom_study)
+        names = select_cases(cohort, cases, request.limit, request.shard)
+        chosen.append(_ChosenStudies(cohort, names, read_options(path)))
+    if len({studies.cohort.name for studies in chosen}) < len(chosen):
+        raise InvalidInput(f"{request.stress} is called {chosen[0].cohort.name} too, expected another cohort")
+    return tuple(chosen)
+
+
+def _measure(
+    chosen: tuple[_ChosenStudies, ...], inference: Inference, request: EvaluationRequest, console: Console
+) -> EvaluationResults:
+    results, *stress = [
+        evaluate(
+            studies.cohort,
+            studies.run(inference, console),
+            inference.contestant,
+            request.max_fp_per_scan,
+        )
+        for studies in chosen
+    ]
+    return add_stress(results, stress[0]) if stress else results
+
+
+def _group_title(group: GroupSummary) -> str:
+    refused = f" ({len(group.skipped)} refused)" if group.skipped else ""
+    return group.name.replace("_", " ") + refused
+
+
+def _print_summary(results: EvaluationResults, console: Console) -> None:
     summary = results.summary
-    table = Table(title=f"{cohort.name}: {summary.n_studies} studies", title_justify="left")
+    table = Table(title=f"{results.header.cohort}: {summary.n_studies} studies", title_justify="left")
     for heading in ("figure", "value"):
         table.add_column(heading)
     for row in results.released.pooled.sensitivity:
@@ -163,4 +179,22 @@ def _print_summary(results: EvaluationResults, cohort: Cohort, console: Console)
         value = getattr(summary, name)
         table.add_row(name, "none" if value is None else f"{value:.3f}")
     console.print(table)
+    if len(results.groups) > 1:
+        _print_groups(results, console)
     console.print(results.header.research_use)
+
+
+def _print_groups(results: EvaluationResults, console: Console) -> None:
+    table = Table(title="by kind of study", title_justify="left")
+    for heading in ("kind", "studies", "lesions", "sensitivity", "sensitivity ge_6mm", "false positives"):
+        table.add_column(heading)
+    for group in results.groups:
+        cells = () if group.summary is None else _summary_cells(group.summary)
+        table.add_row(f"{group.cohort}: {_group_title(group)}", *cells)
+    console.print(table)
+
+
+def _summary_cells(summary: Summary) -> tuple[str, ...]:
+    found = summary.sensitivity
+    shares = ("none" if value is None else f"{value:.0%}" for value in (found.all, found.ge_6mm))
+    return str(summary.n_studies), str(summary.n_lesions), *shares, f"{summary.fp_per_scan:.2f}"

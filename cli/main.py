@@ -209,7 +209,10 @@ def evaluate(
     anatomies: Annotated[
         Path | None, typer.Option(help="Label maps of the synthetic heads; default: the public template.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many studies.")] = None,
+    stress: Annotated[
+        Path | None, typer.Option(help="A harder cohort as well, summarised by kind of study.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many studies of each.")] = None,
     cases: Annotated[str, typer.Option(help="Only these studies, names with commas between.")] = "",
     shard: Annotated[
         str, typer.Option(help="Only infer one part of the studies, as 1/2, and measure nothing.")
@@ -228,6 +231,7 @@ def evaluate(
         profile=profile,
         precision=parse_precision(precision),
         anatomies=anatomies,
+        stress=stress,
         limit=limit,
         cases=tuple(name for name in cases.split(",") if name),
         shard=Shard.parse(shard) if shard else None,

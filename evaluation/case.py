@@ -37,7 +37,7 @@ class Case:
     reference_kji
         On the T1-post grid: 0, or the number of the reference lesion (``label_lesions``).
     structures_kji
-        On the T1-post grid: what else takes up contrast (``phantom.synthesis.structures.Enhancing``);
+        On the T1-post grid: what else takes up contrast (``phantom.synthesis.anatomy.structures.Enhancing``);
         None where nobody knows.
     """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.errors import InvalidInput
 from core.provenance import RESEARCH_USE_NOTICE
@@ -108,6 +108,11 @@ def evaluate(
         reasons = ", ".join(f"{study.name}: {study.message}" for study in skipped)
         raise InvalidInput(f"no study of cohort {cohort.name} could be measured: {reasons}")
     return _assemble(cohort, measured, tuple(skipped), contestant, max_fp_per_scan)
+
+
+def add_stress(results: EvaluationResults, stress: EvaluationResults) -> EvaluationResults:
+    """Put the kinds of studies of a harder cohort beside those of the cohort itself."""
+    return replace(results, groups=(*results.groups, *stress.groups))
 
 
 def _measure(study: StoredStudy, contestant: Contestant) -> _Measured:

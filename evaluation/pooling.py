@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from evaluation.case import Cohort
+from evaluation.case import CaseGroup, Cohort
 from evaluation.figures import OperatingFigures, PooledFigures, SizeSensitivity, StructureCount
 from evaluation.outcomes import FalsePositive, LesionOutcome, StudyOutcome
 from evaluation.results import GroupSummary, SkippedStudy, Summary
@@ -70,12 +70,12 @@ def summarise_groups(
     Parameters
     ----------
     cohort
-        Says which case is of which kind.
+        Says which case is of which kind; without groups, all are of the one that is called like it.
     scores, skipped
         Of all studies that were run.
     """
     summaries = []
-    for group in cohort.groups:
+    for group in cohort.groups or (CaseGroup(cohort.name, cohort.case_names),):
         names = set(group.case_names)
         own = [score for score in scores if score.study.name in names]
         refused = tuple(study for study in skipped if study.name in names)

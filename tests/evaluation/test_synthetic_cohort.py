@@ -10,7 +10,7 @@ import pytest
 
 from core.errors import InvalidInput
 from core.geometry import Grid
-from evaluation.case import Case, Cohort
+from evaluation.case import Case, CaseGroup, Cohort
 from evaluation.case_store import keep_cases
 from evaluation.freeze import CohortPlan, GroupPlan, freeze
 from evaluation.synthetic_cohort import open_synthetic
@@ -72,6 +72,10 @@ def test_studies_take_the_heads_in_turn(cohort: Cohort, case: Case) -> None:
     assert cohort.case_names == ("few-000", "few-001", "few-002")
     assert case.anatomy == "north"
     assert cohort.make("few-001").anatomy == "south"
+
+
+def test_cases_belong_to_the_group_they_are_called_after(cohort: Cohort) -> None:
+    assert cohort.groups == (CaseGroup("few", ("few-000", "few-001", "few-002")),)
 
 
 def test_the_same_case_is_the_same_bit_for_bit(cohort: Cohort, case: Case) -> None:

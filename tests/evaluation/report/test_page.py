@@ -128,6 +128,15 @@ def test_stress_cohorts_have_a_row(page):
     assert "1.25" in ["".join(cell.itertext()) for cell in row]
 
 
+def test_a_stress_cohort_that_was_refused_whole_has_dashes(results):
+    page = render_page(results, COMMAND, [("truncated (7 refused)", None)])
+    row = next(r for r in parse(page).iter("tr") if "".join(r[0].itertext()) == "truncated (7 refused)")
+
+    first, *others = ["".join(cell.itertext()) for cell in row[1:]]
+    assert first == "0"
+    assert set(others) == {"–"}
+
+
 def test_the_command_is_printed(page):
     assert COMMAND in text_of(page)
 
