@@ -17,6 +17,7 @@ from core.errors import InvalidInput
 from core.headers import quiet_pydicom
 from core.settings import WorkerSettings
 from evaluation.case import Cohort
+from evaluation.case_store import keep_cases
 from evaluation.cohorts import Shard, open_cohort, select_cases
 from evaluation.evaluate import MAX_FP_PER_SCAN, add_stress, evaluate
 from evaluation.imported_study import ImportOptions, read_options
@@ -35,8 +36,10 @@ class EvaluationRequest:
 
     Parameters
     ----------
-    cohort, out, anatomies
-        Paths; the last one only for synthetic cohorts.
+    cohort, out
+        Paths.
+    anatomy, keep_studies
+        Folders of synthetic cohorts: their label maps, and where their studies are kept once made.
     profile, precision
         Of the inference.
     stress
@@ -53,7 +56,8 @@ class EvaluationRequest:
     out: Path
     profile: str = FULL_PROFILE
     precision: Precision = "f32"
-    anatomies: Path | None = None
+    anatomy: Path | None = None
+    keep_studies: Path | None = None
     stress: Path | None = None
     limit: int | None = None
     cases: tuple[str, ...] = ()
@@ -139,7 +143,9 @@ def _choose(request: EvaluationRequest) -> tuple[_ChosenStudies, ...]:
         asked.append((request.stress, ()))
     chosen = []
     for path, cases in asked:
-        cohort = open_cohort(path, request.anatomies, choose_dicom_study)
+        cohort = open_cohort(path, request.anatomy, choose_dicom_study)
+        if request.keep_studies is not None and cohort.origin == "synthetic":
+            cohort = keep_cases(cohort, request.keep_studies)
         names = select_cases(cohort, cases, request.limit, request.shard)
         chosen.append(_ChosenStudies(cohort, names, read_options(path)))
     if len({studies.cohort.name for studies in chosen}) < len(chosen):

@@ -206,8 +206,11 @@ def evaluate(
     models: Annotated[Path | None, typer.Option(help="Folder with ensemble.toml; default: as set.")] = None,
     profile: Annotated[str, typer.Option(help="Inference profile.")] = "full",
     precision: Annotated[str, typer.Option(help="f32, as the service, or bf16 (OpenVINO).")] = "f32",
-    anatomies: Annotated[
+    anatomy: Annotated[
         Path | None, typer.Option(help="Label maps of the synthetic heads; default: the public template.")
+    ] = None,
+    keep_studies: Annotated[
+        Path | None, typer.Option(help="Keep synthetic studies here for the next evaluation (40 MB each).")
     ] = None,
     stress: Annotated[
         Path | None, typer.Option(help="A harder cohort as well, summarised by kind of study.")
@@ -230,7 +233,8 @@ def evaluate(
         out=out,
         profile=profile,
         precision=parse_precision(precision),
-        anatomies=anatomies,
+        anatomy=anatomy,
+        keep_studies=keep_studies,
         stress=stress,
         limit=limit,
         cases=tuple(name for name in cases.split(",") if name),

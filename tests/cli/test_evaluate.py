@@ -72,7 +72,7 @@ def request_with_stress(
     for name in GROUPS:
         keep_outputs(open_synthetic(cohorts / f"{name}.toml", heads), cache, members)
     return EvaluationRequest(
-        cohorts / "plain.toml", out, PROFILE, anatomies=heads, stress=cohorts / "stress.toml"
+        cohorts / "plain.toml", out, PROFILE, anatomy=heads, stress=cohorts / "stress.toml"
     )
 
 
