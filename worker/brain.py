@@ -12,7 +12,7 @@ from scipy import ndimage
 from core.errors import UnsuitableReason, UnsuitableStudy
 from core.geometry import Grid
 from worker.axes import from_axes, to_axes
-from worker.boxes import Box, bounding_box
+from worker.boxes import Box, bounding_box, paste
 from worker.model_set import BrainExtractionSpec, ModelSet
 from worker.resampling import resample_linear
 from worker.sessions import Engine, Network
@@ -26,6 +26,8 @@ HEAD_FRACTION = 0.1
 MIN_HEAD_VOLUME_MM3 = 500_000.0
 """Half a litre; a smaller object is not a head, and an empty image has none."""
 
+SPARSE_STEP = 2
+"""The head is looked for in every second voxel: 2 mm tell where the cube goes."""
 
 CONTINUATION_MM = 24.0
 """How far a head cut off by the scan is continued for the network, with its end slice.
@@ -76,16 +78,16 @@ class NetworkBrainExtraction:
 
     def __call__(self, head_kji: NDArray[np.float32], grid: Grid) -> NDArray[np.bool_]:
         """Return the brain mask on ``grid``; see ``BrainExtraction``."""
-        whole_kji, whole_grid = _continue_head(head_kji, grid)
+        ends = signal_ends(head_kji, grid)
+        whole_kji, whole_grid = _continue_head(head_kji, grid, ends)
         smooth_kji = _smooth(whole_kji, whole_grid, self._spec.spacing_mm)
         cube = _lay_cube(smooth_kji, whole_grid, self._spec)
         image = _scale(resample_linear(smooth_kji, whole_grid, cube), self._spec)
         probability = from_axes(self._run(to_axes(image, self._spec.axes)), self._spec.axes)
-        filled = _fill_holes(probability, self._spec.threshold)
-        mask = resample_linear(filled, cube, grid) >= self._spec.threshold
-        first, last = signal_ends(head_kji, grid)
-        mask[:first] = mask[last + 1 :] = False
-        return _largest_component(mask)
+        solid = _keep_one_solid(probability, self._spec.threshold)
+        mask = _resample_mask(solid, cube, grid, self._spec.threshold)
+        mask[: ends[0]] = mask[ends[1] + 1 :] = False
+        return mask
 
     def _run(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         output = self._network.run(np.ascontiguousarray(image)[None, None])
@@ -105,7 +107,7 @@ def signal_ends(head_kji: NDArray[np.float32], grid: Grid, axis: int = 0) -> tup
 
     Distortion correction and reformatting leave slices of zeros beyond the slice the scan ended with.
     """
-    areas = np.count_nonzero(head_kji > HEAD_FRACTION * np.percentile(head_kji, 99), axis=_others(axis))
+    areas = np.count_nonzero(head_kji > _head_threshold(head_kji), axis=_others(axis))
     areas_mm2 = areas * grid.voxel_volume_mm3 / grid.spacing_kji_mm[axis]
     signal = np.flatnonzero(head_kji.any(axis=_others(axis)))
     last = len(areas_mm2) - 1
@@ -118,13 +120,20 @@ def signal_ends(head_kji: NDArray[np.float32], grid: Grid, axis: int = 0) -> tup
     )
 
 
+def _head_threshold(head_kji: NDArray[np.float32]) -> float:
+    """Return the intensity above which a voxel is head; a part of the voxels tells as much as all."""
+    return HEAD_FRACTION * float(np.percentile(head_kji[::SPARSE_STEP, ::SPARSE_STEP, ::SPARSE_STEP], 99))
+
+
 def _others(axis: int) -> tuple[int, ...]:
     return tuple(n for n in range(3) if n != axis)
 
 
-def _continue_head(head_kji: NDArray[np.float32], grid: Grid) -> tuple[NDArray[np.float32], Grid]:
+def _continue_head(
+    head_kji: NDArray[np.float32], grid: Grid, ends: tuple[int, int]
+) -> tuple[NDArray[np.float32], Grid]:
     """Continue a head cut at the top or bottom, so that the network does not take the cut for the skull."""
-    first, last = signal_ends(head_kji, grid)
+    first, last = ends
     margin = round(CONTINUATION_MM / grid.spacing_kji_mm[0])
     slices = head_kji.shape[0]
     padding = ((first + margin, slices - 1 - last + margin), (0, 0), (0, 0))
@@ -156,17 +165,22 @@ def _lay_cube(smooth_kji: NDArray[np.float32], grid: Grid, spec: BrainExtraction
 
 
 def _head_box(smooth_kji: NDArray[np.float32], grid: Grid, cube_mm: float) -> Box:
-    """Return the box around the head; what lies below the cube (neck, shoulders) is left out."""
-    head = smooth_kji > HEAD_FRACTION * np.percentile(smooth_kji, 99)
-    if np.count_nonzero(head) * grid.voxel_volume_mm3 < MIN_HEAD_VOLUME_MM3:
+    """Return the box around the head; what lies below the cube (neck, shoulders) is left out.
+
+    Looked for in every second voxel: its edges are uncertain by one.
+    """
+    sparse_kji = smooth_kji[::SPARSE_STEP, ::SPARSE_STEP, ::SPARSE_STEP]
+    head = sparse_kji > _head_threshold(smooth_kji)
+    if np.count_nonzero(head) * SPARSE_STEP**3 * grid.voxel_volume_mm3 < MIN_HEAD_VOLUME_MM3:
         raise UnsuitableStudy(
             UnsuitableReason.NO_BRAIN_FOUND, "the T1-post series shows nothing as large as a head"
         )
     head = _largest_component(head)
     top = int(np.flatnonzero(head.any(axis=(1, 2)))[-1])
-    lowest = max(top + 1 - round(cube_mm / grid.spacing_kji_mm[0]), 0)
+    lowest = max(top + 1 - round(cube_mm / (SPARSE_STEP * grid.spacing_kji_mm[0])), 0)
     box = bounding_box(head[lowest:])
-    return Box((box.origin[0] + lowest, *box.origin[1:]), box.extent)
+    origin = (box.origin[0] + lowest, *box.origin[1:])
+    return Box(tuple(SPARSE_STEP * n for n in origin), tuple(SPARSE_STEP * n for n in box.extent))
 
 
 def _scale(image: NDArray[np.float32], spec: BrainExtractionSpec) -> NDArray[np.float32]:
@@ -176,10 +190,33 @@ def _scale(image: NDArray[np.float32], spec: BrainExtractionSpec) -> NDArray[np.
     return np.asarray(np.clip(scaled, *spec.clip), dtype=np.float32)
 
 
-def _fill_holes(probability: NDArray[np.float32], threshold: float) -> NDArray[np.float32]:
-    """Give enclosed holes probability 1: a large enhancing or necrotic lesion is still inside the brain."""
-    brain = probability >= threshold
-    return np.where(ndimage.binary_fill_holes(brain) & ~brain, 1, probability).astype(np.float32)
+def _keep_one_solid(probability: NDArray[np.float32], threshold: float) -> NDArray[np.float32]:
+    """Drop all but the largest piece of brain, and give its enclosed holes probability 1.
+
+    A large enhancing or necrotic lesion is still inside the brain.
+    """
+    found = probability >= threshold
+    brain = _largest_component(found)
+    kept = np.where(found & ~brain, 0, probability)
+    return np.where(ndimage.binary_fill_holes(brain) & ~brain, 1, kept).astype(np.float32)
+
+
+def _resample_mask(
+    probability: NDArray[np.float32], cube: Grid, grid: Grid, threshold: float
+) -> NDArray[np.bool_]:
+    """Resample linearly around the brain only, then apply the threshold."""
+    found = probability >= threshold
+    if not found.any():
+        return np.zeros(grid.shape_kji, dtype=np.bool_)
+    box = bounding_box(found)
+    corners = np.array([np.array(box.origin) - 1, np.array(box.origin) + box.extent])
+    low, high = (cube.to_lps_mm(corner) for corner in corners)
+    low_kji = np.floor(grid.to_index_kji(low)).astype(int)
+    extent = np.ceil(grid.to_index_kji(high)).astype(int) + 1 - low_kji
+    affine = grid.affine_kji_to_lps_mm.copy()
+    affine[:3, 3] = grid.to_lps_mm(low_kji)
+    part = resample_linear(probability, cube, Grid(tuple(extent.tolist()), affine)) >= threshold
+    return paste(part, Box(tuple(low_kji.tolist()), tuple(extent.tolist())), grid.shape_kji)
 
 
 def _largest_component(mask_kji: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -10,11 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from core.errors import InvalidInput
 from core.lesion import ModelIdentity
 from core.study import AnalysisMode
+from worker.model_evidence import Evaluation, ManifestTable, MemberTraining, Sha256, TrainingFacts
 
 MANIFEST_NAME = "ensemble.toml"
 SCHEMA_VERSION = 1
@@ -27,17 +28,10 @@ AxisCode = Literal["R", "L", "A", "P", "S", "I"]
 Axes = tuple[AxisCode, AxisCode, AxisCode]
 InputKind = Literal["t1_post", "subtraction"]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*\.onnx$")]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Probability = Annotated[float, Field(gt=0, lt=1)]
 PositiveMm = Annotated[float, Field(gt=0)]
 Voxels = Annotated[int, Field(ge=1)]
 VoxelTriple = tuple[Voxels, Voxels, Voxels]
-
-
-class _Table(BaseModel):
-    """A table of the manifest: frozen, and a key nobody reads is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def _check_axes(axes: Axes) -> None:
@@ -45,7 +39,7 @@ def _check_axes(axes: Axes) -> None:
         raise ValueError(f"axes are {list(axes)}, expected one of R/L, one of A/P and one of S/I")
 
 
-class InputSpec(_Table):
+class InputSpec(ManifestTable):
     """What the members expect of their input.
 
     Parameters
@@ -75,7 +69,7 @@ class InputSpec(_Table):
         return self
 
 
-class Windows(_Table):
+class Windows(ManifestTable):
     """Size and distance of the windows, in voxels along the members' axes."""
 
     patch_voxels: VoxelTriple
@@ -88,14 +82,14 @@ class Windows(_Table):
         return self
 
 
-class OperatingPoint(_Table):
+class OperatingPoint(ManifestTable):
     """Where a probability becomes a lesion: threshold, and voxels of the smallest component at 1 mm."""
 
     threshold: Probability
     minimum_component_voxels: Voxels
 
 
-class BrainExtractionSpec(_Table):
+class BrainExtractionSpec(ManifestTable):
     """The brain extraction network and what it expects of its input.
 
     Parameters
@@ -131,24 +125,37 @@ class BrainExtractionSpec(_Table):
         return self
 
 
-class Member(_Table):
-    """One network of the ensemble."""
+class Member(ManifestTable):
+    """One network of the ensemble.
+
+    Parameters
+    ----------
+    training
+        How it came about; it changes no result. None where the set does not say.
+    """
 
     name: Annotated[str, Field(min_length=1)]
     file: FileName
     sha256: Sha256
     input: InputKind
     loss: str
+    training: MemberTraining | None = None
 
 
-class _ProfileTable(_Table):
+class _ProfileTable(ManifestTable):
     description: str
     members: tuple[str, ...] | None = None
     stride_voxels: VoxelTriple | None = None
 
 
-class Manifest(_Table):
-    """ensemble.toml as it stands."""
+class Manifest(ManifestTable):
+    """ensemble.toml as it stands.
+
+    Parameters
+    ----------
+    training, evaluation
+        Evidence for whoever reads the file; it changes no result. None where the set does not say.
+    """
 
     schema_version: Annotated[int, Field(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)]
     name: Annotated[str, Field(min_length=1)]
@@ -162,6 +169,8 @@ class Manifest(_Table):
     operating_point_t1_post_only: OperatingPoint
     profiles: dict[str, _ProfileTable]
     brain_extraction: BrainExtractionSpec
+    training: TrainingFacts | None = None
+    evaluation: Evaluation | None = None
     members: Annotated[tuple[Member, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -202,7 +211,8 @@ class ModelSet:
             mode="json",
             exclude={
                 "name": True, "version": True, "licence": True, "trained_on": True, "card": True,
-                "members": {"__all__": {"file", "loss"}},
+                "training": True, "evaluation": True,
+                "members": {"__all__": {"file", "loss", "training"}},
                 "brain_extraction": {"file"},
                 "profiles": {"__all__": {"description"}},
             },

@@ -130,5 +130,5 @@ def _open(path: Path, content: bytes) -> onnxruntime.InferenceSession:
     options.log_severity_level = SILENT_BELOW_ERROR
     try:
         return onnxruntime.InferenceSession(content, options, providers=[CPU])
-    except Exception as error:  # noqa: BLE001 - onnxruntime's errors have no common base of their own
+    except Exception as error:  # onnxruntime's errors have no base of their own
         raise InvalidInput(f"{path} is no network onnxruntime can open: {error}") from error

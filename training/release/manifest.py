@@ -14,9 +14,10 @@ from worker.model_set import Manifest
 
 TEMPLATE = """\
 # The released model set: data, checked against the files' digests at every start.
-# Files, input, windows, thresholds and scaling stand here, and the digest of this set covers them. Methods and
-# limits in code are covered by the software version; every result names both. Tables of training and evaluation
-# are evidence: they change no result and the digest leaves them out. Written by training/release.py.
+# Files, input, windows, thresholds and scaling stand here, and the digest of this set covers them. Methods
+# and limits in code are covered by the software version; every result names both. The tables of training and
+# evaluation are evidence: they change no result, and the digest leaves them out.
+# Written by training/release; an edited threshold or file makes the evaluation that of another set.
 
 schema_version = {m.schema_version}
 name = {m.name}
@@ -28,7 +29,7 @@ card = {m.card}
 # What the members expect; held by tests. They are not orientation-blind.
 [input]
 spacing_mm = {m.input.spacing_mm}
-# Array axes of `image`, in the direction each increases: Right, Left, Anterior, Posterior, Superior, Inferior.
+# Array axes of `image`: the direction in which each increases, as R(ight), A(nterior), S(uperior).
 axes = {m.input.axes}
 # post - pre * median(post in brain) / median(pre in brain)
 subtraction_scaling = {m.input.subtraction_scaling}
@@ -56,14 +57,14 @@ minimum_component_voxels = {m.operating_point_t1_post_only.minimum_component_vox
 PROFILES_COMMENT = "# Named departures from the method; results made with them are flagged."
 
 TRAINING_COMMENT = """\
-# What the members were trained on; by member below. `recipes`: SHA-256 over every knob of the synthesis, or a word
-# on where scans came from."""
+# What all members together were trained on; each one's own facts stand below it. `recipes`: SHA-256 over
+# every knob of the synthesis, or a word on where scans came from."""
 
 TRUNK_COMMENT = "# Trained in the same run, to begin the members of one input with; not part of the set."
 
 EVALUATION_COMMENT = """\
-# Measured with exactly these files and thresholds, whose digest is `model_digest`. Shares are 0..1; a figure with
-# nothing to divide by is left out. CARD.md says what they mean."""
+# Measured with exactly these files and thresholds, whose digest is `model_digest`. Shares are 0..1; a figure
+# with nothing to divide by is left out. The card has all figures, with their intervals."""
 
 NO_EVALUATION_COMMENT = "# Released without a measurement: nothing is known of how well this set works."
 
@@ -115,9 +116,10 @@ def _evaluation_paragraphs(evaluation: MeasuredEvaluation | NoEvaluation) -> Ite
 
 
 def _paragraph(heading: str, table: BaseModel, comment: str | None = None) -> str:
-    """Write a table's own values; the tables inside it are paragraphs of their own."""
+    """Write a table's own values, its name first; the tables inside it are paragraphs of their own."""
     lines = [] if comment is None else [comment]
-    values = {name: getattr(table, name) for name in type(table).model_fields}
+    names = sorted(type(table).model_fields, key=lambda name: name != "name")
+    values = {name: getattr(table, name) for name in names}
     lines += [heading, *(f"{name} = {_toml(value)}" for name, value in values.items() if _is_plain(value))]
     return "\n".join(lines)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from core.errors import InvalidInput
 from evaluation.report.comparison_tables import without_t1
 from evaluation.report.formats import words
@@ -10,12 +12,17 @@ from evaluation.report.tables import Table, beside_paper
 from evaluation.results import EvaluationResults
 from worker.model_evidence import MeasuredEvaluation
 
+WIDTH = 128
+"""Of the card's lines; rows of tables are as long as they are."""
+
 BEGIN = "<!-- figures -->"
 END = "<!-- /figures -->"
 
 ORIGINS = {"synthetic": "synthetic studies, no patients", "patients": "patients' scans"}
 
-NOT_MEASURED = "**Not measured.** This set was released without an evaluation: nothing is known of how well it works."
+NOT_MEASURED = (
+    "**Not measured.** This set was released without an evaluation: nothing is known of how well it works."
+)
 
 
 def fill_card(card: str, block: str) -> str:
@@ -26,9 +33,9 @@ def fill_card(card: str, block: str) -> str:
     InvalidInput
         The card does not have each marker once, in order.
     """
-    before, begin, rest = card.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end) or any(marker in before + after for marker in (BEGIN, END)):
+    before, _, rest = card.partition(BEGIN)
+    _, found, after = rest.partition(END)
+    if not found or card.count(BEGIN) != 1 or card.count(END) != 1:
         raise InvalidInput(
             f"the card has {card.count(BEGIN)} lines {BEGIN} and {card.count(END)} lines {END}, expected one "
             "of each in this order: the figures are written between them"
@@ -38,10 +45,12 @@ def fill_card(card: str, block: str) -> str:
 
 def render_figures(results: EvaluationResults, evaluation: MeasuredEvaluation) -> str:
     """Write an evaluation as Markdown: what was measured, and tables with the paper's figures beside it."""
-    paragraphs = [_measured(results, evaluation), _render_table(beside_paper(results.released))]
+    paragraphs = [_wrap(_measured(results, evaluation)), _render_table(beside_paper(results.released))]
     if results.t1_post_only is not None:
         paragraphs.append(_render_table(without_t1(results.released, results.t1_post_only)))
-    paragraphs.append(f"The paper: {CITATION}. Its scans and these differ; so do what both call a metastasis.")
+    paragraphs.append(
+        _wrap(f"The paper: {CITATION}. It measured on other scans: the columns do not compete.")
+    )
     return "\n\n".join(paragraphs)
 
 
@@ -50,15 +59,17 @@ def _measured(results: EvaluationResults, evaluation: MeasuredEvaluation) -> str
     return (
         f"Cohort {_cell(header.cohort)} ({ORIGINS[header.origin]}; digest `{header.cohort_digest[:12]}`): "
         f"{evaluation.n_studies} scans of {_heads(evaluation)}, with {evaluation.n_lesions} metastases. "
-        f"{_refused(results)}Measured with metserve {header.software_version} in {header.precision}, set digest "
-        f"`{header.model_digest[:12]}`: threshold {released.threshold:g}, smallest finding "
-        f"{released.minimum_component_voxels} mm³. Written by `training.release` from the evaluation's results."
+        f"{_refused(results)}Measured with metserve {header.software_version} in {header.precision}, "
+        f"set digest `{header.model_digest[:12]}`: threshold {released.threshold:g}, smallest finding "
+        f"{released.minimum_component_voxels} mm³. Written by `training.release` from "
+        "the evaluation's results."
     )
 
 
 def _heads(evaluation: MeasuredEvaluation) -> str:
     seen = evaluation.n_anatomies_trained_on or "none"
-    return f"{evaluation.n_anatomies} heads, {seen} of them trained on"
+    people = "patients" if evaluation.origin == "patients" else "heads"
+    return f"{evaluation.n_anatomies} {people}, {seen} of them trained on"
 
 
 def _refused(results: EvaluationResults) -> str:
@@ -72,7 +83,11 @@ def _refused(results: EvaluationResults) -> str:
 def _render_table(table: Table) -> str:
     rows = [table.columns, tuple("---" for _ in table.columns), *table.rows]
     lines = [f"| {' | '.join(map(_cell, row))} |" for row in rows]
-    return "\n".join((table.caption, "", *lines))
+    return "\n".join((_wrap(table.caption), "", *lines))
+
+
+def _wrap(text: str) -> str:
+    return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def _cell(text: str) -> str:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from core.errors import InvalidInput
-from training.checkpoint import Checkpoint, read_checkpoint
+from training.checkpoint import read_checkpoint
 from training.pool import listing_from_json
 from training.prepared import STUDY_FILE
-from training.release_networks import CheckedMember
+from training.release.networks import CheckedMember
 from training.settings import TRUNKS, TrainingSettings, settings_from_json
 from worker.model_evidence import MemberTraining, TrainingFacts, Trunk
 
@@ -57,6 +57,14 @@ class _PoolStudy:
 
 
 @dataclass(frozen=True, slots=True)
+class _Progress:
+    """How far a network is in its newest checkpoint, and the studies it drew from then; not its weights."""
+
+    step: int
+    study_names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Run:
     """A run's folder, read.
 
@@ -71,8 +79,16 @@ class _Run:
     records: tuple[Record, ...]
     commit: str
 
-    def checkpoint(self, name: str) -> Checkpoint | None:
-        return read_checkpoint(self.folder / name)
+    def progress_of(self, name: str) -> _Progress | None:
+        checkpoint = read_checkpoint(self.folder / name)
+        if checkpoint is None:
+            return None
+        names = tuple(study.name for study in listing_from_json(checkpoint.facts["listing"]))
+        if not names:
+            raise InvalidInput(
+                f"the checkpoint of {name} at step {checkpoint.step} lists no study, expected a trained one"
+            )
+        return _Progress(checkpoint.step, names)
 
 
 def read_facts(run: Path, pool: Path, members: Sequence[CheckedMember], commit: str) -> RunFacts:
@@ -93,51 +109,38 @@ def read_facts(run: Path, pool: Path, members: Sequence[CheckedMember], commit: 
         The run has no checkpoint of a member or one older than the file, or the pool lacks a study.
     """
     read = _Run(run, _read_settings(run), _read_log(run / LOG_FILE), commit)
-    checkpoints = {member.name: _checkpoint_of(read, member) for member in members}
-    listings = {name: _listed(checkpoint) for name, checkpoint in checkpoints.items()}
-    trunks = {spec.name: found for spec in TRUNKS if (found := read.checkpoint(spec.name)) is not None}
-    names = set().union(*listings.values(), *(_listed(trunk) for trunk in trunks.values()))
-    studies = {name: _read_study(pool, name) for name in sorted(names)}
+    trained = {member.name: _progress_of(read, member) for member in members}
+    trunks = {spec.name: trunk for spec in TRUNKS if (trunk := read.progress_of(spec.name)) is not None}
+    seen = {name: progress.study_names for name, progress in (trained | trunks).items()}
+    studies = {name: _read_study(pool, name) for name in sorted(set().union(*seen.values()))}
+
+    def training(name: str, step: int) -> MemberTraining:
+        return _training_of(read, name, step, [studies[study] for study in seen[name]])
+
     return RunFacts(
-        members={
-            member.name: _training_of(
-                read, member.name, _step_of(read, member, checkpoints[member.name]),
-                [studies[name] for name in listings[member.name]],
-            )
-            for member in members
-        },
+        members={name: training(name, progress.step) for name, progress in trained.items()},
         training=_summarise(
             studies.values(),
-            tuple(_trunk(read, name, trunk, studies) for name, trunk in trunks.items()),
+            [Trunk(name=name, **training(name, trunk.step).model_dump()) for name, trunk in trunks.items()],
         ),
         anatomies=frozenset(study.anatomy for study in studies.values()),
-    )  # fmt: skip
+    )
 
 
-def _checkpoint_of(run: _Run, member: CheckedMember) -> Checkpoint:
-    checkpoint = run.checkpoint(member.name)
-    if checkpoint is None:
+def _progress_of(run: _Run, member: CheckedMember) -> _Progress:
+    """Return how far a member was when its file was exported: training may have gone on since."""
+    progress = run.progress_of(member.name)
+    if progress is None:
         raise InvalidInput(f"{run.folder} has no checkpoint of {member.name}, expected the run it came from")
-    return checkpoint
-
-
-def _step_of(run: _Run, member: CheckedMember, checkpoint: Checkpoint) -> int:
-    """Return the step the file was exported at: training may have gone on since."""
     if member.n_patches is None:
-        return checkpoint.step
+        return progress
     step = member.n_patches // run.settings.batch
-    if step > checkpoint.step:
+    if step > progress.step:
         raise InvalidInput(
             f"{member.network.path} has seen {member.n_patches} patches, {run.folder} only "
-            f"{checkpoint.step * run.settings.batch}: expected the run it was exported from"
+            f"{progress.step * run.settings.batch}: expected the run it was exported from"
         )
-    return step
-
-
-def _trunk(run: _Run, name: str, checkpoint: Checkpoint, studies: dict[str, _PoolStudy]) -> Trunk:
-    seen = [studies[study] for study in _listed(checkpoint)]
-    facts = _training_of(run, name, checkpoint.step, seen)
-    return Trunk(name=name, **facts.model_dump())
+    return replace(progress, step=step)
 
 
 def _training_of(run: _Run, name: str, step: int, studies: Sequence[_PoolStudy]) -> MemberTraining:
@@ -176,7 +179,7 @@ def _final_loss(lines: Sequence[Record]) -> float | None:
     return round(total / weight, 4) if weight else None
 
 
-def _summarise(studies: Iterable[_PoolStudy], trunks: tuple[Trunk, ...]) -> TrainingFacts:
+def _summarise(studies: Iterable[_PoolStudy], trunks: Sequence[Trunk]) -> TrainingFacts:
     seen = list(studies)
     return TrainingFacts(
         n_studies=len(seen),
@@ -184,19 +187,12 @@ def _summarise(studies: Iterable[_PoolStudy], trunks: tuple[Trunk, ...]) -> Trai
         n_anatomies=len({study.anatomy for study in seen}),
         n_imported=sum(study.is_imported for study in seen),
         recipes=_recipes(seen),
-        trunks=trunks,
+        trunks=tuple(trunks),
     )
 
 
 def _recipes(studies: Iterable[_PoolStudy]) -> tuple[str, ...]:
     return tuple(sorted({study.recipe for study in studies}))
-
-
-def _listed(checkpoint: Checkpoint) -> list[str]:
-    names = [study.name for study in listing_from_json(checkpoint.facts["listing"])]
-    if not names:
-        raise InvalidInput(f"the checkpoint at step {checkpoint.step} lists no study, expected a trained one")
-    return names
 
 
 def _read_study(pool: Path, name: str) -> _PoolStudy:

@@ -12,8 +12,8 @@ from pathlib import Path
 def successor_of(folder: Path) -> Iterator[Path]:
     """Give an empty folder beside one; it takes that one's name when the block ends without an error.
 
-    An error in the block leaves the old folder as it was. The exchange is two renames: whoever is killed
-    between them finds the old folder as ``.<name>.old``, and the next call puts it back first.
+    An error in the block leaves the old folder as it was. The exchange is two renames: a process killed
+    between them leaves the old folder as ``.<name>.old``, which ``recover`` puts back.
 
     Parameters
     ----------
@@ -22,8 +22,11 @@ def successor_of(folder: Path) -> Iterator[Path]:
     """
     target = folder.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
-    new, old = (target.with_name(f".{target.name}.{state}") for state in ("new", "old"))
-    _tidy(target, new, old)
+    new, old = _beside(target, "new"), _beside(target, "old")
+    recover(target)
+    for leftover in (new, old):
+        if leftover.exists():
+            shutil.rmtree(leftover)
     new.mkdir()
     try:
         yield new
@@ -32,13 +35,16 @@ def successor_of(folder: Path) -> Iterator[Path]:
         shutil.rmtree(new, ignore_errors=True)
 
 
-def _tidy(target: Path, new: Path, old: Path) -> None:
-    """Undo what an earlier call left when it was killed."""
+def recover(folder: Path) -> None:
+    """Put back the folder that a killed exchange left aside; do nothing where there is none."""
+    target = folder.resolve()
+    old = _beside(target, "old")
     if old.exists() and not target.exists():
         old.rename(target)
-    for leftover in (new, old):
-        if leftover.exists():
-            shutil.rmtree(leftover)
+
+
+def _beside(target: Path, state: str) -> Path:
+    return target.with_name(f".{target.name}.{state}")
 
 
 def _exchange(target: Path, new: Path, old: Path) -> None:
