@@ -31,14 +31,14 @@ from cli.inference import open_inference
 from core.errors import InvalidInput
 from core.headers import quiet_pydicom
 from core.settings import WorkerSettings, load
-from evaluation.case import Case, Cohort, label_lesions
+from evaluation.cohorts.case import Case, Cohort, label_lesions
+from evaluation.cohorts.imported.study import ImportOptions
+from evaluation.cohorts.synthetic.cohort import as_case
+from evaluation.cohorts.synthetic.planning_scan import PlanningScan
 from evaluation.evaluate import evaluate
-from evaluation.imported_study import ImportOptions
-from evaluation.outcomes import LesionOutcome
-from evaluation.planning_scan import PlanningScan
-from evaluation.results import EvaluationResults, OperatingFigures, Precision
-from evaluation.size_classes import in_size_class
-from evaluation.synthetic_cohort import as_case
+from evaluation.figures.outcomes import LesionOutcome
+from evaluation.figures.results import EvaluationResults, OperatingFigures, Precision
+from evaluation.figures.size_classes import in_size_class
 from phantom.head import Head
 from phantom.scanner import sample_slices
 from phantom.study import PhantomSpec, PhantomStudy, generate_study, random_streams

@@ -7,7 +7,7 @@ from pathlib import Path
 from cli.analyze import read_images
 from cli.folders import StudyFolder, read_study_folder
 from core.errors import UnsuitableStudy
-from evaluation.dicom_studies import SEGMENTATION_STORAGES, DicomStudy
+from evaluation.cohorts.imported.dicom_studies import SEGMENTATION_STORAGES, DicomStudy
 from service.selection.assembly import Refusal, select_series
 
 

@@ -16,14 +16,14 @@ from cli.inference import Inference, open_inference
 from core.errors import InvalidInput
 from core.headers import quiet_pydicom
 from core.settings import WorkerSettings
-from evaluation.case import Cohort
-from evaluation.case_store import keep_cases
-from evaluation.cohorts import Shard, open_cohort, select_cases
+from evaluation.cohorts.case import Cohort
+from evaluation.cohorts.case_store import keep_cases
+from evaluation.cohorts.imported.study import ImportOptions, read_options
+from evaluation.cohorts.opening import Shard, open_cohort, select_cases
 from evaluation.evaluate import MAX_FP_PER_SCAN, add_stress, evaluate
-from evaluation.imported_study import ImportOptions, read_options
+from evaluation.figures.results import EvaluationResults, GroupSummary, Precision, SkippedStudy, Summary
+from evaluation.inference.stored_study import StoredStudy
 from evaluation.report import StressRun, write_report
-from evaluation.results import EvaluationResults, GroupSummary, Precision, SkippedStudy, Summary
-from evaluation.stored_study import StoredStudy
 from worker.model_set import FULL_PROFILE
 
 CACHE_NAME = "cache"

@@ -14,14 +14,14 @@ from rich.console import Console
 
 from cli.analyze import with_cache_of_user
 from core.settings import WorkerSettings, bundled_models_dir
-from evaluation.cache import StudyCache, digest_inference
-from evaluation.case import Cohort
+from evaluation.cohorts.case import Cohort
+from evaluation.cohorts.imported.study import ImportOptions
 from evaluation.evaluate import Contestant
-from evaluation.imported_preparation import Preparation
-from evaluation.imported_study import ImportOptions
-from evaluation.results import Precision, SkippedStudy
-from evaluation.runner import Analyser, run_cohort
-from evaluation.stored_study import StoredStudy
+from evaluation.figures.results import Precision, SkippedStudy
+from evaluation.inference.cache import StudyCache, digest_inference
+from evaluation.inference.preparation import Preparation
+from evaluation.inference.runner import Analyser, run_cohort
+from evaluation.inference.stored_study import StoredStudy
 from worker.brain import NetworkBrainExtraction
 from worker.ensemble import Ensemble
 from worker.loaded_models import PROVIDERS

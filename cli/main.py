@@ -226,7 +226,7 @@ def evaluate(
 ) -> None:
     """Measure the model set on studies with known lesions; goes on where it was cut short."""
     from cli.evaluate import EvaluationRequest, parse_precision, run_evaluation
-    from evaluation.cohorts import Shard
+    from evaluation.cohorts.opening import Shard
 
     request = EvaluationRequest(
         cohort=cohort,

@@ -8,19 +8,19 @@ from dataclasses import dataclass, replace
 from core.errors import InvalidInput
 from core.provenance import RESEARCH_USE_NOTICE
 from core.study import AnalysisMode
-from evaluation.agreement import AgreementSums, correlate_members, measure_reliability, sum_agreement
-from evaluation.cache import EVALUATION_VERSION
-from evaluation.candidates import Candidates, find_candidates
-from evaluation.case import Cohort
-from evaluation.comparison import compare_with_best_member
-from evaluation.figures import OperatingFigures
-from evaluation.froc import choose_operating_point, pool_sweep
-from evaluation.pooling import pool, summarise, summarise_groups
-from evaluation.results import EvaluationResults, Header, Precision, SkippedStudy
-from evaluation.scoring import Peaks, StudyScore, score_study
-from evaluation.stored_study import StoredStudy
-from evaluation.sweep import StudyTally, Subset, list_subsets, sweep_study
-from evaluation.sweep_figures import OperatingPointChoice
+from evaluation.cohorts.case import Cohort
+from evaluation.figures.pooled import OperatingFigures
+from evaluation.figures.results import EvaluationResults, Header, Precision, SkippedStudy
+from evaluation.figures.sweeps import OperatingPointChoice
+from evaluation.inference.cache import EVALUATION_VERSION
+from evaluation.inference.stored_study import StoredStudy
+from evaluation.scoring.pooling import pool, summarise, summarise_groups
+from evaluation.scoring.study import Peaks, StudyScore, score_study
+from evaluation.sweep.agreement import AgreementSums, correlate_members, measure_reliability, sum_agreement
+from evaluation.sweep.candidates import Candidates, find_candidates
+from evaluation.sweep.comparison import compare_with_best_member
+from evaluation.sweep.froc import choose_operating_point, pool_sweep
+from evaluation.sweep.study import StudyTally, Subset, list_subsets, sweep_study
 from worker.model_set import ModelSet, OperatingPoint
 
 MAX_FP_PER_SCAN = 0.5

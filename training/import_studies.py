@@ -18,10 +18,10 @@ from core.errors import InvalidInput, UnsuitableStudy
 from core.geometry import Grid
 from core.headers import quiet_pydicom
 from core.settings import bundled_models_dir
-from evaluation.case import label_lesions
-from evaluation.imported import read_study, study_folders
-from evaluation.imported_preparation import Preparation
-from evaluation.imported_study import ImportedStudy, read_options
+from evaluation.cohorts.case import label_lesions
+from evaluation.cohorts.imported.cohort import read_study, study_folders
+from evaluation.cohorts.imported.study import ImportedStudy, read_options
+from evaluation.inference.preparation import Preparation
 from training.prepared import PreparedStudy
 from worker.brain import NetworkBrainExtraction
 from worker.model_set import verify_model_set
@@ -50,7 +50,7 @@ def import_studies(folder: Path, pool: Path, preparation: Preparation) -> Iterat
     Parameters
     ----------
     folder
-        As for ``evaluation.imported.open_imported``.
+        As for ``evaluation.cohorts.imported.cohort.open_imported``.
     pool
         Gets a folder for each study, in the format of ``training.prepared``.
     preparation

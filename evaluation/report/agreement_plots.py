@@ -9,10 +9,10 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import FuncFormatter
 
-from evaluation.figures import OperatingFigures
+from evaluation.figures.pooled import OperatingFigures
+from evaluation.figures.sweeps import MemberCorrelation, Reliability
 from evaluation.report.drawing import BLUE, INK, ORANGE, PAPER, VERMILION, Plot, sheet
 from evaluation.report.formats import ensemble_name, number
-from evaluation.sweep_figures import MemberCorrelation, Reliability
 
 SMALLEST_SHOWN_CM3 = 1e-3
 """1 mm3; a scan in which nothing is, or nothing was found, is drawn here."""

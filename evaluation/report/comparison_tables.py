@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evaluation.figures import OperatingFigures
+from evaluation.figures.pooled import OperatingFigures
+from evaluation.figures.results import EvaluationResults, Summary
+from evaluation.figures.sweeps import EnsembleSweep, OperatingPointChoice, PairedComparison, SweepPoint
 from evaluation.report.formats import (
     NO_VALUE,
     ensemble_name,
@@ -16,8 +18,6 @@ from evaluation.report.formats import (
     words,
 )
 from evaluation.report.tables import Table
-from evaluation.results import EvaluationResults, Summary
-from evaluation.sweep_figures import EnsembleSweep, OperatingPointChoice, PairedComparison, SweepPoint
 
 SUMMARY_COLUMNS = (
     "scans",

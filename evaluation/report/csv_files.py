@@ -6,8 +6,8 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from evaluation.figures import OperatingFigures
-from evaluation.outcomes import LesionOutcome, StudyOutcome
+from evaluation.figures.outcomes import LesionOutcome, StudyOutcome
+from evaluation.figures.pooled import OperatingFigures
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet runs a text that begins so; names of studies come from folders."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from evaluation.size_classes import VOLUME_LIMIT_MM3
+from evaluation.figures.size_classes import VOLUME_LIMIT_MM3
 
 _LIMITS = ", ".join(f"{mm} mm for more than {volume:g} mm³" for mm, volume in VOLUME_LIMIT_MM3.items())
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from evaluation.figures import OperatingFigures, SizeSensitivity
+from evaluation.figures.pooled import OperatingFigures, SizeSensitivity
+from evaluation.figures.sweeps import EnsembleSweep, SweepPoint
 from evaluation.report import paper
 from evaluation.report.drawing import BLUE, FAINT, GREEN, INK, ORANGE, PAPER, PURPLE, VERMILION, Plot, sheet
 from evaluation.report.formats import SIZE_NAMES, ensemble_name, number, percent, structure_name
-from evaluation.sweep_figures import EnsembleSweep, SweepPoint
 
 MOST_FALSE_POSITIVES_SHOWN = 10.0
 """Right end of the FROC curve: beyond, nobody would read the findings."""

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from evaluation.figures.results import EvaluationResults, Summary
 from evaluation.report.csv_files import lesions_csv, scans_csv
 from evaluation.report.page import render_page
-from evaluation.results import EvaluationResults, Summary
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evaluation.figures import Distribution, Estimate, Proportion
+from evaluation.figures.pooled import Distribution, Estimate, Proportion
 
 NO_VALUE = "–"
 MINUS = "\N{MINUS SIGN}"

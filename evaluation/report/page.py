@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from evaluation.figures.results import EvaluationResults, Header, Summary
 from evaluation.report.definitions import DEFINITIONS
 from evaluation.report.formats import number, percent
 from evaluation.report.sections import build_sections
-from evaluation.results import EvaluationResults, Header, Summary
 
 TEMPLATE = "report.html.j2"
 

@@ -35,7 +35,7 @@ SENSITIVITY = {
     "ge_5mm": PaperFigure("94.5 % (308 / 326)"),
     "ge_6mm": PaperFigure("96.4 % (217 / 225)", "98.4 %"),
 }
-"""By size class of ``evaluation.size_classes``. The paper's own subgroups do not quite sum to its total."""
+"""By size class of ``evaluation.figures.size_classes``; the paper's own subgroups do not quite sum up."""
 
 SENSITIVITY_SHARES = {
     "all": (0.700, 0.879),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from evaluation.figures.results import EvaluationResults, Summary
 from evaluation.report import comparison_tables, paper, tables
 from evaluation.report.agreement_plots import (
     plot_bland_altman,
@@ -17,7 +18,6 @@ from evaluation.report.agreement_plots import (
 from evaluation.report.detection_plots import plot_froc, plot_sensitivity, plot_structures, plot_thresholds
 from evaluation.report.drawing import Plot
 from evaluation.report.tables import Table
-from evaluation.results import EvaluationResults, Summary
 
 
 @dataclass(frozen=True, slots=True)

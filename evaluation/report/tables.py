@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evaluation.figures import OperatingFigures, PooledFigures
+from evaluation.figures.pooled import OperatingFigures, PooledFigures
 from evaluation.report import paper
 from evaluation.report.formats import (
     NO_VALUE,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from benchmarks.real_t1 import MOST_FALSE_POSITIVES, RealHeadAccuracy, real_head_cohort
-from evaluation.case import Case, Cohort
-from evaluation.figures import OperatingFigures
+from evaluation.cohorts.case import Case, Cohort
+from evaluation.figures.pooled import OperatingFigures
 from phantom.anatomy import template_head
 from phantom.head import Head
 from phantom.study import PhantomSpec, random_streams

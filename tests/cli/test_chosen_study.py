@@ -10,7 +10,7 @@ from pydicom import dcmread
 
 from cli.chosen_study import choose_dicom_study
 from core.errors import UnsuitableReason, UnsuitableStudy
-from evaluation.imported import open_imported
+from evaluation.cohorts.imported.cohort import open_imported
 from phantom.dicom import write_study
 from phantom.study import PhantomSpec, PhantomStudy, PhantomTruth, Scan
 from tests.evaluation.reference_seg import make_seg, save

@@ -10,12 +10,12 @@ from rich.console import Console
 from cli.evaluate import CACHE_NAME, EvaluationRequest, parse_precision, run_evaluation, stress_runs
 from core.errors import InvalidInput
 from core.settings import WorkerSettings, bundled_models_dir
-from evaluation.cache import StudyCache, digest_inference
-from evaluation.case import Cohort
-from evaluation.cohorts import Shard
-from evaluation.freeze import CohortPlan, GroupPlan, freeze
-from evaluation.results import EvaluationResults, GroupSummary, SkippedStudy
-from evaluation.synthetic_cohort import open_synthetic
+from evaluation.cohorts.case import Cohort
+from evaluation.cohorts.opening import Shard
+from evaluation.cohorts.synthetic.cohort import open_synthetic
+from evaluation.cohorts.synthetic.freeze import CohortPlan, GroupPlan, freeze
+from evaluation.figures.results import EvaluationResults, GroupSummary, SkippedStudy
+from evaluation.inference.cache import StudyCache, digest_inference
 from phantom.synthesis.anatomy.files import write_packed
 from phantom.synthesis.anatomy.label_map import Anatomy, canonical_grid
 from phantom.synthesis.anatomy.structures import Structure

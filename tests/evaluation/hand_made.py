@@ -8,8 +8,8 @@ import numpy as np
 
 from core.geometry import Grid
 from core.study import AnalysisMode
-from evaluation.case import Case, label_lesions
-from evaluation.stored_study import StoredStudy, store
+from evaluation.cohorts.case import Case, label_lesions
+from evaluation.inference.stored_study import StoredStudy, store
 from tests.synthetic import FRAME_OF_REFERENCE_UID, make_grid, make_references
 from worker.ensemble import LesionProbability
 from worker.preprocessing import PreparedVolumes

@@ -8,13 +8,11 @@ from itertools import pairwise
 import numpy as np
 
 from core.study import AnalysisMode, QualityFlag
-from evaluation.figures import Estimate, OperatingFigures
-from evaluation.outcomes import BratsScore, FalsePositive, LesionOutcome, StudyOutcome
-from evaluation.pooling import pool, summarise
-from evaluation.results import EvaluationResults, Header, SkippedStudy
-from evaluation.scoring import StudyScore
-from evaluation.size_classes import equivalent_diameter_mm
-from evaluation.sweep_figures import (
+from evaluation.figures.outcomes import BratsScore, FalsePositive, LesionOutcome, StudyOutcome
+from evaluation.figures.pooled import Estimate, OperatingFigures
+from evaluation.figures.results import EvaluationResults, Header, SkippedStudy
+from evaluation.figures.size_classes import equivalent_diameter_mm
+from evaluation.figures.sweeps import (
     EnsembleSweep,
     FalsePositiveLevel,
     MemberCorrelation,
@@ -25,6 +23,8 @@ from evaluation.sweep_figures import (
     SummarySensitivity,
     SweepPoint,
 )
+from evaluation.scoring.pooling import pool, summarise
+from evaluation.scoring.study import StudyScore
 from worker.model_set import OperatingPoint
 
 LOSSES = ("cross_entropy", "balanced_cross_entropy", "soft_dice", "focal")

@@ -12,13 +12,13 @@ import pytest
 from core.errors import InvalidInput
 from core.settings import bundled_models_dir
 from core.study import AnalysisMode, QualityFlag
-from evaluation.cache import StudyCache, digest_inference
-from evaluation.case import Case, Cohort, label_lesions
+from evaluation.cohorts.case import Case, Cohort, label_lesions
+from evaluation.cohorts.imported.study import ImportOptions
 from evaluation.evaluate import Contestant, evaluate
-from evaluation.imported_preparation import Preparation
-from evaluation.imported_study import ImportOptions
-from evaluation.results import EvaluationResults, SkippedStudy
-from evaluation.runner import Analyser, run_cohort
+from evaluation.figures.results import EvaluationResults, SkippedStudy
+from evaluation.inference.cache import StudyCache, digest_inference
+from evaluation.inference.preparation import Preparation
+from evaluation.inference.runner import Analyser, run_cohort
 from tests.synthetic import Sphere, distance_mm, grid_points, make_grid, make_volume
 from worker.brain import NetworkBrainExtraction
 from worker.ensemble import Ensemble

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from core.errors import InvalidInput
-from evaluation.imported_preparation import Preparation
-from evaluation.imported_study import ImportedStudy, ImportOptions
+from evaluation.cohorts.imported.study import ImportedStudy, ImportOptions
+from evaluation.inference.preparation import Preparation
 from tests.evaluation.nifti_files import make_labels, make_scan, write
 from tests.evaluation.stripped_head import GRID, LESION, SPEC, make_t1, make_t1_post, unused_brain
 from tests.synthetic import distance_mm, grid_points, make_grid

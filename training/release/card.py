@@ -5,11 +5,11 @@ from __future__ import annotations
 import textwrap
 
 from core.errors import InvalidInput
+from evaluation.figures.results import EvaluationResults
 from evaluation.report.comparison_tables import without_t1
 from evaluation.report.formats import words
 from evaluation.report.paper import CITATION
 from evaluation.report.tables import Table, beside_paper
-from evaluation.results import EvaluationResults
 from worker.model_evidence import MeasuredEvaluation
 
 WIDTH = 128

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from core.errors import InvalidInput
-from evaluation.results import EvaluationResults
+from evaluation.figures.results import EvaluationResults
 from worker.model_evidence import MeasuredEvaluation, Sensitivity
 from worker.model_set import FULL_PROFILE, ModelSet
 

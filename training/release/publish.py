@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.errors import Defect, InvalidInput
-from evaluation.results import EvaluationResults
+from evaluation.figures.results import EvaluationResults
 from training.release.card import NOT_MEASURED, fill_card, render_figures
 from training.release.compose import compose_manifest
 from training.release.evaluation import HOW_TO_MEASURE, check_is_of, read_evaluation, summarise

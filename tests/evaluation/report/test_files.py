@@ -3,9 +3,9 @@ import io
 
 import pytest
 
+from evaluation.figures.results import EvaluationResults
 from evaluation.report import StressRun, write_report
 from evaluation.report.csv_files import scans_csv
-from evaluation.results import EvaluationResults
 from tests.evaluation.made_up_results import MEMBERS, make_results, rename_study
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from evaluation.figures import Distribution, Estimate, Proportion
+from evaluation.figures.pooled import Distribution, Estimate, Proportion
 from evaluation.report.formats import (
     ensemble_name,
     estimate,

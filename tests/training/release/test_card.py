@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from core.errors import InvalidInput
-from evaluation.results import EvaluationResults
+from evaluation.figures.results import EvaluationResults
 from tests.evaluation.made_up_results import make_bare_results, make_results
 from training.release.card import fill_card, render_figures
 from training.release.evaluation import summarise

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import InvalidInput
-from evaluation.results import EvaluationResults
+from evaluation.figures.results import EvaluationResults
 from tests.evaluation.made_up_results import make_results
 from tests.training.release.made_up_run import STUDIES, add_study, export
 from tests.training.release.tiny_networks import write_network

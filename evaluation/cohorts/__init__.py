@@ -1,0 +1,1 @@
+"""Studies with a known answer, made or read one at a time."""

@@ -1,0 +1,1 @@
+"""Cohorts of synthetic studies, frozen by file."""

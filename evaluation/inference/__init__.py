@@ -1,0 +1,1 @@
+"""The worker's own pipeline over a cohort, each study once."""

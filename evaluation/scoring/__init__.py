@@ -1,0 +1,1 @@
+"""Found against reference: a study, and all of them."""

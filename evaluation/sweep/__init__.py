@@ -1,0 +1,1 @@
+"""Every threshold and every part of the ensemble, from the cache."""
