@@ -31,7 +31,7 @@ from cli.inference import open_inference
 from core.errors import InvalidInput
 from core.headers import quiet_pydicom
 from core.settings import WorkerSettings, load
-from evaluation.cohorts.case import Case, Cohort, label_lesions
+from evaluation.cohorts.case import Case, Cohort
 from evaluation.cohorts.imported.study import ImportOptions
 from evaluation.cohorts.synthetic.cohort import as_case
 from evaluation.cohorts.synthetic.planning_scan import PlanningScan
@@ -76,12 +76,12 @@ class RealHeadAccuracy:
     @property
     def large(self) -> list[LesionOutcome]:
         """Lesions of 6 mm or more, by the paper's limit of volume."""
-        return [lesion for lesion in self.released.lesions if in_size_class(lesion.volume_mm3, "ge_6mm")]
+        return [lesion for lesion in self.released.lesions if in_size_class(lesion.size_mm3, "ge_6mm")]
 
     @property
     def small(self) -> list[LesionOutcome]:
         """Those below."""
-        return [lesion for lesion in self.released.lesions if not in_size_class(lesion.volume_mm3, "ge_6mm")]
+        return [lesion for lesion in self.released.lesions if not in_size_class(lesion.size_mm3, "ge_6mm")]
 
     @property
     def within_limits(self) -> bool:
@@ -170,13 +170,18 @@ def _make(head: Head, specs: Mapping[str, PhantomSpec], name: str) -> Case:
     study = generate_study(specs[name], head)
     if study.t1 is None:
         raise InvalidInput(f"the specification of {name} asks for no T1, expected a pair to subtract")
+    shown = np.unique(study.truth.label_map)[1:]  # a lesion too small for the slices has no voxel
     scan = PlanningScan(
         t1_kji=study.t1.voxels_kji,
         t1_grid=study.t1.grid,
         t1_post_kji=study.t1_post.voxels_kji,
         t1_post_grid=study.t1_post.grid,
-        labels_kji=label_lesions(study.truth.label_map > 0),
+        labels_kji=np.searchsorted(shown, study.truth.label_map, side="right").astype(np.uint16),
         structures_kji=_structures(head, study),
+        lesion_volumes_mm3={
+            n: study.truth.lesions[number - 1].volume_mm3 for n, number in enumerate(shown.tolist(), start=1)
+        },
+        lesions_outside=len(study.truth.lesions) - len(shown),
     )
     return as_case(name, NAME, scan)
 

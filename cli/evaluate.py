@@ -64,18 +64,24 @@ class EvaluationRequest:
     shard: Shard | None = None
     max_fp_per_scan: float = MAX_FP_PER_SCAN
 
-    @property
-    def command(self) -> str:
-        """What to type to get the same results; paths by their last name, they differ elsewhere."""
+    def command(self, models_dir: Path | None) -> str:
+        """Return what to type to get the same results; paths by their last name, they differ elsewhere.
+
+        Parameters
+        ----------
+        models_dir
+            Of the settings; None is the set that comes with metserve.
+        """
+        paths = {"--anatomy": self.anatomy, "--models": models_dir, "--stress": self.stress}
         words = ["metserve", "evaluate", "--cohort", self.cohort.name, "--out", self.out.name]
         words += ["--profile", self.profile, "--precision", self.precision]
-        if self.stress is not None:
-            words += ["--stress", self.stress.name]
+        for option, path in paths.items():
+            words += [] if path is None else [option, path.name]
         if self.limit is not None:
             words += ["--limit", str(self.limit)]
         if self.cases:
             words += ["--cases", ",".join(self.cases)]
-        return shlex.join(words)
+        return shlex.join([*words, "--max-fp-per-scan", f"{self.max_fp_per_scan:g}"])
 
 
 def parse_precision(text: str) -> Precision:
@@ -111,7 +117,8 @@ def run_evaluation(
         console.print(f"{kept} studies of part {request.shard.number} are in the cache")
         return None
     results = _measure(chosen, inference, request, console)
-    files = write_report(results, request.out, command=request.command, stress=stress_runs(results))
+    command = request.command(settings.models_dir)
+    files = write_report(results, request.out, command=command, stress=stress_runs(results))
     _print_summary(results, console)
     console.print("written: " + ", ".join(str(file) for file in files))
     return results
@@ -121,7 +128,9 @@ def stress_runs(results: EvaluationResults) -> tuple[StressRun, ...]:
     """Lay out the report's stress table: first the same heads unstressed, by kind; empty without stress."""
     if all(group.cohort == results.header.cohort for group in results.groups):
         return ()
-    return tuple(StressRun(_group_title(group), group.summary) for group in results.groups)
+    return tuple(
+        StressRun(_group_title(group), group.summary, group.with_refused) for group in results.groups
+    )
 
 
 @dataclass(frozen=True)

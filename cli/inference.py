@@ -26,7 +26,7 @@ from worker.brain import NetworkBrainExtraction
 from worker.ensemble import Ensemble
 from worker.loaded_models import PROVIDERS
 from worker.model_set import ModelSet, verify_model_set
-from worker.sessions import choose_engine
+from worker.sessions import Engine, choose_engine
 
 
 @dataclass(frozen=True)
@@ -75,24 +75,28 @@ def open_inference(
     Raises
     ------
     InvalidInput
-        Model set or profile cannot be used.
+        Model set, profile, device or precision cannot be used.
     """
     model_set = verify_model_set(settings.models_dir or bundled_models_dir())
-    digest = digest_inference(model_set, profile, precision)
+    engine = _choose_engine(with_cache_of_user(settings), precision)
+    digest = digest_inference(model_set, profile, precision, engine.provider)
     return Inference(
         contestant=Contestant(model_set, profile, precision, version("metserve")),
         cache=StudyCache(cache_folder, digest),
-        load_networks=cache(partial(_load, model_set, profile, precision, with_cache_of_user(settings))),
+        load_networks=cache(partial(_load, model_set, profile, engine)),
     )
 
 
-def _load(model_set: ModelSet, profile: str, precision: Precision, settings: WorkerSettings) -> Networks:
+def _choose_engine(settings: WorkerSettings, precision: Precision) -> Engine:
     threads = settings.threads or os.cpu_count() or 1
-    engine = choose_engine(threads, settings.cache_dir, PROVIDERS[settings.device], precision)
+    return choose_engine(threads, settings.cache_dir, PROVIDERS[settings.device], precision)
+
+
+def _load(model_set: ModelSet, profile: str, engine: Engine) -> Networks:
     return Networks(
         ensemble=Ensemble.load(model_set, profile, engine),
         brain=NetworkBrainExtraction.load(model_set, engine),
-        threads=threads,
+        threads=engine.threads,
     )
 
 

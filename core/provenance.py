@@ -10,10 +10,8 @@ from core.uids import derive_uid
 
 MANUFACTURER = "metserve"
 MODEL_NAME = "metserve brain metastasis ensemble"
-RESEARCH_USE_NOTICE = (
-    "Research use only, not a medical device. "
-    "The networks were trained on synthetic studies, not on patients."
-)
+NOT_A_DEVICE = "Research use only, not a medical device."
+RESEARCH_USE_NOTICE = f"{NOT_A_DEVICE} The networks were trained on synthetic studies, not on patients."
 
 
 @dataclass(frozen=True, slots=True)

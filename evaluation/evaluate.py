@@ -6,15 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from core.errors import InvalidInput
-from core.provenance import RESEARCH_USE_NOTICE
+from core.provenance import NOT_A_DEVICE
 from core.study import AnalysisMode
 from evaluation.cohorts.case import Cohort
 from evaluation.figures.pooled import OperatingFigures
-from evaluation.figures.results import EvaluationResults, Header, Precision, SkippedStudy
+from evaluation.figures.results import EvaluationResults, Header, Origin, Precision, SkippedStudy
 from evaluation.figures.sweeps import OperatingPointChoice
 from evaluation.inference.cache import EVALUATION_VERSION
 from evaluation.inference.stored_study import StoredStudy
-from evaluation.scoring.pooling import pool, summarise, summarise_groups
+from evaluation.scoring.pooling import count_refused, pool, summarise, summarise_groups
 from evaluation.scoring.study import Peaks, StudyScore, score_study
 from evaluation.sweep.agreement import AgreementSums, correlate_members, measure_reliability, sum_agreement
 from evaluation.sweep.candidates import Candidates, find_candidates
@@ -133,7 +133,7 @@ def _measure(study: StoredStudy, contestant: Contestant) -> _Measured:
 
 
 def _peaks(candidates: Candidates, member_names: tuple[str, ...]) -> Peaks:
-    found = candidates.lesion_peaks()
+    found = candidates.lesion_peaks
     rows = {name: found[n].tolist() for n, name in enumerate(candidates.member_names)}
     return {
         lesion + 1: tuple(rows[name][lesion] if name in rows else None for name in member_names)
@@ -168,6 +168,7 @@ def _assemble(
         reliability=measure_reliability(agreement),
         choices=_suggest(tallies, contestant, max_fp_per_scan),
         groups=summarise_groups(cohort, scores, skipped, contestant.member_names, point),
+        with_refused=count_refused(released.lesions, skipped),
     )
 
 
@@ -190,7 +191,6 @@ def _head(
     cohort: Cohort, released: OperatingFigures, skipped: tuple[SkippedStudy, ...], contestant: Contestant
 ) -> Header:
     manifest = contestant.model_set.manifest
-    measured_on = "synthetic studies" if cohort.origin == "synthetic" else "studies of patients"
     return Header(
         model_set=manifest.name,
         model_version=manifest.version,
@@ -207,5 +207,12 @@ def _head(
         n_lesions=released.pooled.n_lesions,
         skipped=skipped,
         threshold=released.threshold,
-        research_use=f"{RESEARCH_USE_NOTICE} Measured on {measured_on}.",
+        research_use=describe_use(manifest.trained_on, cohort.origin),
+        n_cases=len(cohort.case_names),
     )
+
+
+def describe_use(trained_on: str, origin: Origin) -> str:
+    """Say what the networks are not, what they were trained on (the manifest's words), and measured on."""
+    measured_on = "synthetic studies" if origin == "synthetic" else "studies of patients"
+    return f"{NOT_A_DEVICE} The networks were trained on {trained_on.rstrip('.')}. Measured on {measured_on}."

@@ -18,10 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
+from core.errors import InvalidInput
 from phantom.synthesis.anatomy.heads import TEST_HEADS, VALIDATION_HEADS, open_anatomies
 from phantom.synthesis.anatomy.label_map import Anatomy
 from phantom.synthesis.lesions.metastases import MetastasisSettings
-from phantom.synthesis.study import SynthesisSettings, SyntheticStudy, synthesize
+from phantom.synthesis.study import GENERATOR_VERSION, SynthesisSettings, SyntheticStudy, synthesize
 from training.prepared import PreparedStudy, prepare_pair
 
 TRAINING_SETTINGS = SynthesisSettings(metastases=replace(MetastasisSettings(), log_uniform_share=0.5))
@@ -52,14 +53,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def fill_pool(orders: Sequence[Order], processes: int) -> Iterator[str]:
     """Make studies in processes of their own; yield the name of each when it is in the pool.
 
-    A study that is there already is left alone: the seed gives the same one again.
+    A study of the same seed, recipe and anatomy that is there already is left alone: it would be the same
+    again. One of another recipe or anatomy is replaced.
+
+    Raises
+    ------
+    InvalidInput
+        There is no head to train on.
     """
-    missing = [order for order in orders if not (order.pool / study_name(order.seed)).exists()]
     if processes <= 1:
-        yield from map(make_prepared, missing)
+        yield from map(make_prepared, orders)
         return
     with multiprocessing.get_context("spawn").Pool(processes) as workers:
-        yield from workers.imap_unordered(make_prepared, missing)
+        yield from workers.imap_unordered(make_prepared, orders)
 
 
 def study_name(seed: int) -> str:
@@ -68,13 +74,23 @@ def study_name(seed: int) -> str:
 
 
 def make_prepared(order: Order) -> str:
-    """Synthesise one study and write it into the pool."""
+    """Synthesise one study and write it into the pool, unless it is there; return its name."""
     anatomies = _anatomies(order.anatomy_folder, order.anatomy_names)
     anatomy = anatomies[order.seed % len(anatomies)]
-    study = synthesize(anatomy, order.seed, TRAINING_SETTINGS)
     name = study_name(order.seed)
-    prepare(study, name, anatomy.name, order.seed).write(order.pool / name)
+    if not _is_there(order.pool / name, anatomy.name, order.seed):
+        study = synthesize(anatomy, order.seed, TRAINING_SETTINGS)
+        prepare(study, name, anatomy.name, order.seed).write(order.pool / name)
     return name
+
+
+def _is_there(folder: Path, anatomy: str, seed: int) -> bool:
+    """Say whether a folder holds the study that would be made."""
+    try:
+        found = PreparedStudy.open(folder)
+    except InvalidInput:  # nothing there, or a study in another format
+        return False
+    return (found.anatomy, found.seed, found.recipe) == (anatomy, seed, recipe_digest())
 
 
 def prepare(study: SyntheticStudy, name: str, anatomy: str, seed: int) -> PreparedStudy:
@@ -93,8 +109,9 @@ def prepare(study: SyntheticStudy, name: str, anatomy: str, seed: int) -> Prepar
 
 
 def recipe_digest(settings: SynthesisSettings = TRAINING_SETTINGS) -> str:
-    """SHA-256 (hexadecimal) of every knob."""
-    return sha256(json.dumps(asdict(settings), sort_keys=True).encode()).hexdigest()
+    """SHA-256 (hexadecimal) of every knob and of the generator's version."""
+    recipe = {"generator_version": GENERATOR_VERSION, "settings": asdict(settings)}
+    return sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
 
 
 @lru_cache(maxsize=1)
@@ -102,7 +119,17 @@ def _anatomies(folder: Path | None, names: tuple[str, ...] | None) -> tuple[Anat
     heads = open_anatomies(folder, names)
     if names is not None:
         return heads
-    return tuple(head for head in heads if head.name not in VALIDATION_HEADS + TEST_HEADS)
+    kept = tuple(head for head in heads if head.name not in VALIDATION_HEADS + TEST_HEADS)
+    if not kept:
+        raise InvalidInput(
+            f"{folder} holds only heads reserved for validation and test ({_names(heads)}), "
+            "expected at least one other; name heads to use these nevertheless"
+        )
+    return kept
+
+
+def _names(heads: Sequence[Anatomy]) -> str:
+    return ", ".join(head.name for head in heads)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

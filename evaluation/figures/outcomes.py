@@ -19,8 +19,12 @@ class LesionOutcome:
     ----------
     study, anatomy, number
         The number in the reference label map.
-    volume_mm3, equivalent_diameter_mm, centroid_lps_mm
-        Of the reference.
+    volume_mm3, centroid_lps_mm
+        Of the reference's voxels.
+    true_volume_mm3
+        Of what the synthesis drew, which voxels show roughly where it is small; None where nobody knows.
+    equivalent_diameter_mm
+        Of the true volume where it is known, else of the voxels'.
     detected
         Any predicted voxel overlaps it (the paper's rule).
     strictly_detected
@@ -34,6 +38,8 @@ class LesionOutcome:
         paper's direction); None when not detected.
     hd95_symmetric_mm
         The larger of both directions.
+    surface_dice
+        Share of both surfaces that lies within 1 mm of the other; None when not detected.
     member_peaks
         Highest output of each member inside the lesion, in the header's order; None where a member
         took no part.
@@ -43,6 +49,7 @@ class LesionOutcome:
     anatomy: str
     number: int
     volume_mm3: float
+    true_volume_mm3: float | None
     equivalent_diameter_mm: float
     centroid_lps_mm: Vector
     detected: bool
@@ -51,7 +58,13 @@ class LesionOutcome:
     dice: float
     hd95_mm: float | None
     hd95_symmetric_mm: float | None
+    surface_dice: float | None
     member_peaks: tuple[float | None, ...]
+
+    @property
+    def size_mm3(self) -> float:
+        """The volume that decides the size class: the true one where it is known."""
+        return self.volume_mm3 if self.true_volume_mm3 is None else self.true_volume_mm3
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +76,9 @@ class FalsePositive:
     number
         In the prediction, 1 is the largest.
     structure
-        Name of the ``Enhancing`` it sits on (most voxels, its rim included), ``NONE`` on nothing
-        that enhances, None where the structures are not known.
+        Name of the ``Enhancing`` it sits on: the one with most voxels in it and its rim of one voxel, if
+        these are at least a quarter as many as its own. ``NONE`` on nothing that enhances, None where
+        the structures are not known.
     """
 
     study: str

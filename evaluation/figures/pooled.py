@@ -13,11 +13,18 @@ from evaluation.figures.outcomes import FalsePositive, LesionOutcome, StudyOutco
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure with its 95 % interval; None where there is nothing to estimate it from."""
+    """A figure with its 95 % interval; None where there is nothing to estimate it from.
+
+    Parameters
+    ----------
+    n_anatomies
+        Heads or patients the interval comes from; below two there is none.
+    """
 
     value: float | None
     low: float | None
     high: float | None
+    n_anatomies: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +57,7 @@ class SizeSensitivity:
     Parameters
     ----------
     size
-        ``all``, ``lt_3mm``, ``from_3_to_6mm``, ``ge_3mm``, ``ge_5mm``, ``ge_6mm``, ``ge_10mm``.
+        Name in ``evaluation.figures.size_classes``.
     detected
         With Wilson's interval: lesions as if independent.
     bootstrap
@@ -91,10 +98,14 @@ class PooledFigures:
         Dice a scan; distances of the detected lesions.
     lesion_dice
         Of the detected lesions.
+    surface_dice
+        At 1 mm, of the detected lesions.
     case_sensitivity, case_fn_rate, case_fd_rate
         Over scans with lesions.
     volume_r, count_r
-        Pearson, found against reference, totals of a scan.
+        Pearson, found against reference, totals of a scan, over scans with lesions as in the paper.
+    volume_r_all_scans, count_r_all_scans
+        Those without lesions among them.
     log_volume_dice_r, log_lesion_volume_dice_r
         Pearson of log10 volume and Dice, over scans with lesions, over detected lesions.
     volume_agreement
@@ -115,11 +126,14 @@ class PooledFigures:
     hd95_mm: Distribution
     hd95_symmetric_mm: Distribution
     lesion_dice: Distribution
+    surface_dice: Distribution
     case_sensitivity: Distribution
     case_fn_rate: Distribution
     case_fd_rate: Distribution
     volume_r: float | None
     count_r: float | None
+    volume_r_all_scans: float | None
+    count_r_all_scans: float | None
     log_volume_dice_r: float | None
     log_lesion_volume_dice_r: float | None
     volume_agreement: BlandAltman

@@ -6,7 +6,8 @@ T1-post grid. Shares are 0..1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 from pydantic import TypeAdapter
@@ -71,11 +72,19 @@ Origin = Literal["synthetic", "patients"]
 
 @dataclass(frozen=True, slots=True)
 class SkippedStudy:
-    """A study the service turns down, and why."""
+    """A study the service turns down, and why.
+
+    Parameters
+    ----------
+    lesion_volumes_mm3
+        Of the reference lesions that nobody looked for, as size classes take them; None where the
+        reference was not read.
+    """
 
     name: str
     reason: str
     message: str
+    lesion_volumes_mm3: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +111,8 @@ class Header:
         Released, with all members.
     research_use
         The sentence every report shows.
+    n_cases
+        Of the whole cohort; None in results that do not say.
     """
 
     model_set: str
@@ -120,6 +131,7 @@ class Header:
     skipped: tuple[SkippedStudy, ...]
     threshold: float
     research_use: str
+    n_cases: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +163,15 @@ class GroupSummary:
         Studies of the group that the service would have turned down.
     summary
         None when that was all of them.
+    with_refused
+        See ``EvaluationResults``.
     """
 
     cohort: str
     name: str
     skipped: tuple[SkippedStudy, ...]
     summary: Summary | None
+    with_refused: SummarySensitivity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +192,9 @@ class EvaluationResults:
         What these studies would choose, for all members and for those of T1-post.
     groups
         Kinds of studies of the cohort, then those of a stress cohort, which no other figure here covers.
+    with_refused
+        Sensitivity with the lesions of skipped studies counted as missed; None without any, or where
+        their lesions are not known.
     """
 
     header: Header
@@ -189,10 +207,21 @@ class EvaluationResults:
     reliability: Reliability
     choices: tuple[OperatingPointChoice, ...]
     groups: tuple[GroupSummary, ...] = ()
+    with_refused: SummarySensitivity | None = None
 
     def to_json(self) -> str:
         """Write the tree; ``from_json`` gives it back."""
         return _ADAPTER.dump_json(self, indent=2).decode()
+
+    def summary_json(self) -> str:
+        """Write the summary alone, with what it takes to tell whose it is."""
+        header = self.header
+        whose = {
+            "cohort": header.cohort,
+            "model_digest": header.model_digest,
+            "precision": header.precision,
+        }
+        return json.dumps(asdict(self.summary) | whose, indent=2)
 
     @classmethod
     def from_json(cls, text: str) -> EvaluationResults:

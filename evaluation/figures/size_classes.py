@@ -13,7 +13,10 @@ SIZE_CLASSES = MappingProxyType(
     {
         "all": (0.0, math.inf),
         "lt_3mm": (0.0, VOLUME_LIMIT_MM3[3]),
+        "lt_5mm": (0.0, VOLUME_LIMIT_MM3[5]),
+        "lt_6mm": (0.0, VOLUME_LIMIT_MM3[6]),
         "from_3_to_6mm": (VOLUME_LIMIT_MM3[3], VOLUME_LIMIT_MM3[6]),
+        "from_6_to_10mm": (VOLUME_LIMIT_MM3[6], VOLUME_LIMIT_MM3[10]),
         "ge_3mm": (VOLUME_LIMIT_MM3[3], math.inf),
         "ge_5mm": (VOLUME_LIMIT_MM3[5], math.inf),
         "ge_6mm": (VOLUME_LIMIT_MM3[6], math.inf),

@@ -40,15 +40,25 @@ class SweepPoint:
 
 @dataclass(frozen=True, slots=True)
 class FalsePositiveLevel:
-    """Sensitivity where the FROC curve reaches this many false positives a scan."""
+    """Sensitivity where the FROC curve has this many false positives a scan.
+
+    Parameters
+    ----------
+    sensitivity
+        Without an interval where the level is not reached.
+    reached
+        Whether any threshold leaves so few; otherwise the sensitivity is that at the fewest, which more
+        than reaches it.
+    """
 
     fp_per_scan: float
-    sensitivity: float | None
+    sensitivity: Estimate
+    reached: bool
 
 
 @dataclass(frozen=True, slots=True)
 class EnsembleSweep:
-    """One ensemble over the thresholds 0.05 .. 0.95: its sweep and, read as a curve, its FROC.
+    """One ensemble over the thresholds 0.05 .. 0.9995: its sweep and, read as a curve, its FROC.
 
     Parameters
     ----------
@@ -77,11 +87,14 @@ class PairedComparison:
     Parameters
     ----------
     best_member
-        The one with the highest sensitivity there, chosen on the same scans (in its favour).
+        Of all members the one with the highest sensitivity there, chosen on the same scans (in its favour).
+    member_reached
+        Whether any threshold leaves that member so few false positives; if not, it is given its
+        sensitivity at its fewest (in its favour).
     difference
         Ensemble's minus member's sensitivity, 95 % interval of the paired bootstrap over anatomies.
     p_value
-        Two-sided, of no difference.
+        Two-sided, of no difference; None, as the interval, below two anatomies.
     """
 
     ensemble: str
@@ -89,10 +102,10 @@ class PairedComparison:
     fp_per_scan: float
     ensemble_sensitivity: float
     member_sensitivity: float
+    member_reached: bool
     difference: Estimate
-    p_value: float
+    p_value: float | None
     replicates: int
-    n_anatomies: int
 
 
 @dataclass(frozen=True, slots=True)

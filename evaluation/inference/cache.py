@@ -7,13 +7,14 @@ import io
 import json
 import os
 import zipfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+import worker
 from core.errors import InvalidInput
 from core.geometry import Grid
 from core.study import AnalysisMode, QualityFlag
@@ -22,8 +23,9 @@ from evaluation.inference.stored_study import StoredStudy
 from worker.model_set import ModelSet, OperatingPoint
 from worker.sessions import Precision
 
-EVALUATION_VERSION = 1
-"""Raised when what is stored, or how it comes about, changes: older files are then not read."""
+EVALUATION_VERSION = 2
+"""Raised when what is stored, or how cases and ``evaluation.inference`` make it, changes: older files are
+then not read. What the worker does is covered by its source."""
 
 UNUSED_POINT = OperatingPoint(threshold=0.5, minimum_component_voxels=1)
 """Stands for every operating point in the inference's digest: thresholds come after it."""
@@ -79,19 +81,37 @@ class StudyCache:
         return self.folder / f"{key[:32]}.npz"
 
 
-def digest_inference(model_set: ModelSet, profile: str, precision: Precision) -> str:
-    """Return what identifies the outputs of an ensemble: its digest without the operating points."""
+def digest_inference(model_set: ModelSet, profile: str, precision: Precision, provider: str) -> str:
+    """Return what identifies the outputs of an ensemble.
+
+    Covers its digest without the operating points, the worker's code, and what computes.
+
+    Parameters
+    ----------
+    provider
+        onnxruntime's name of the execution provider.
+    """
     manifest = model_set.manifest.model_copy(
         update={"operating_point": UNUSED_POINT, "operating_point_t1_post_only": UNUSED_POINT}
     )
     networks = ModelSet(model_set.folder, manifest).digest
-    return hashlib.sha256(f"{EVALUATION_VERSION}/{networks}/{profile}/{precision}".encode()).hexdigest()
+    code = digest_source(Path(worker.__file__).parent)
+    made_by = f"{EVALUATION_VERSION}/{code}/{networks}/{profile}/{precision}/{provider}"
+    return hashlib.sha256(made_by.encode()).hexdigest()
+
+
+def digest_source(folder: Path) -> str:
+    """SHA-256 (hexadecimal) of all Python files below a folder, names and content."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
+    return digest.hexdigest()
 
 
 def _pack(study: StoredStudy | SkippedStudy) -> dict[str, Any]:
     if isinstance(study, SkippedStudy):
-        about: dict[str, Any] = {"name": study.name, "reason": study.reason, "message": study.message}
-        return {"about": np.array(json.dumps(about))}
+        return {"about": np.array(json.dumps(asdict(study)))}
     about = {
         "name": study.name,
         "anatomy": study.anatomy,
@@ -102,6 +122,7 @@ def _pack(study: StoredStudy | SkippedStudy) -> dict[str, Any]:
         "member_names": study.member_names,
         "grid_shape_kji": study.grid.shape_kji,
         "source_shape_kji": study.source_grid.shape_kji,
+        "lesion_volumes_mm3": study.lesion_volumes_mm3,
     }
     arrays: dict[str, Any] = {
         "about": np.array(json.dumps(about)),
@@ -117,7 +138,7 @@ def _pack(study: StoredStudy | SkippedStudy) -> dict[str, Any]:
 
 def _unpack(about: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> StoredStudy | SkippedStudy:
     if "reason" in about:
-        return SkippedStudy(**about)
+        return SkippedStudy(**about | {"lesion_volumes_mm3": _tuple(about["lesion_volumes_mm3"])})
     return StoredStudy(
         name=about["name"],
         anatomy=about["anatomy"],
@@ -133,4 +154,9 @@ def _unpack(about: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> StoredStu
         members=arrays["members"],
         reference_kji=arrays["reference_kji"],
         structures_kji=arrays.get("structures_kji"),
+        lesion_volumes_mm3=_tuple(about["lesion_volumes_mm3"]),
     )
+
+
+def _tuple(values: list[float] | None) -> tuple[float, ...] | None:
+    return None if values is None else tuple(values)

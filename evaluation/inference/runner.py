@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from core.errors import InvalidInput, UnsuitableStudy
@@ -12,7 +12,7 @@ from evaluation.cohorts.imported.cohort import skipped
 from evaluation.figures.results import SkippedStudy
 from evaluation.inference.cache import StudyCache
 from evaluation.inference.preparation import Preparation
-from evaluation.inference.stored_study import StoredStudy, store
+from evaluation.inference.stored_study import StoredStudy, reference_sizes_mm3, store
 from worker.ensemble import Ensemble
 
 Stopwatch = Callable[[], float]
@@ -47,7 +47,7 @@ class Analyser:
         try:
             prepared = self.preparation.prepare(case.t1_post, case.t1, self.threads)
         except UnsuitableStudy as error:
-            return skipped(case.name, error)
+            return replace(skipped(case.name, error), lesion_volumes_mm3=reference_sizes_mm3(case))
         probability = self.ensemble.predict(prepared)
         return store(case, prepared, probability, self.stopwatch() - start)
 

@@ -14,11 +14,9 @@ from worker.boxes import bounding_box
 from worker.ensemble import LesionProbability
 from worker.preprocessing import PreparedVolumes
 
-KEPT_MEAN = np.float32(1 / 512)
-"""Lower means are stored as 0: they move an interpolated value by less, far below any threshold."""
-
-MEMBER_STEPS = 255
-"""Members are stored in steps of 1/255."""
+KEPT_FROM = np.float32(1 / 512)
+"""Voxels in which the mean and every member stay below are stored as 0: they move an interpolated value
+by less, far below any threshold."""
 
 MARGIN_VOXELS = 3
 """Kept around the brain: lesions are outlined with up to two voxels around them."""
@@ -49,9 +47,12 @@ class StoredStudy:
     mean
         float32, (n,): of all members, as inference gave it.
     members
-        uint8, (members, n), in steps of 1/255.
+        float16, (members, n): as inference gave them. Losses that saturate tell inventions from lesions
+        between 0.99 and 1 alone.
     reference_kji, structures_kji
         Of the case, on the T1-post grid.
+    lesion_volumes_mm3
+        True volume of each reference lesion, by number; None where voxels are all there is.
     """
 
     name: str
@@ -65,20 +66,21 @@ class StoredStudy:
     member_names: tuple[str, ...]
     voxels: NDArray[np.int32]
     mean: Floats
-    members: NDArray[np.uint8]
+    members: NDArray[np.float16]
     reference_kji: NDArray[np.uint16]
     structures_kji: NDArray[np.uint8] | None
+    lesion_volumes_mm3: tuple[float, ...] | None
 
     def takes(self, member_names: tuple[str, ...]) -> bool:
         """Tell whether all of these members took part."""
         return set(member_names) <= set(self.member_names)
 
     def output(self, member_names: tuple[str, ...]) -> Floats:
-        """Return the mean of some members at ``voxels``: of all as inference gave it, else of the steps."""
+        """Return the mean of some members at ``voxels``: of all as inference gave it, else of the float16."""
         if set(member_names) == set(self.member_names):
             return self.mean
         rows = [self.member_names.index(name) for name in member_names]
-        return np.asarray(self.members[rows].mean(axis=0) / MEMBER_STEPS, dtype=np.float32)
+        return np.asarray(self.members[rows].mean(axis=0, dtype=np.float32))
 
     def on_grid(self, values: NDArray[np.generic]) -> NDArray[np.generic]:
         """Put values at ``voxels`` into a volume of zeros on ``grid``."""
@@ -89,12 +91,11 @@ class StoredStudy:
     def probability(self, member_names: tuple[str, ...], mode: AnalysisMode) -> LesionProbability:
         """Return what the service would look for lesions in, had only these members taken part."""
         rows = [self.member_names.index(name) for name in member_names]
-        members = (self.members[rows] / np.float32(MEMBER_STEPS)).astype(np.float16)
         return LesionProbability(
             grid=self.grid,
             mean_kji=np.asarray(self.on_grid(self.output(member_names)), dtype=np.float32),
             member_names=member_names,
-            members_kji=tuple(np.asarray(self.on_grid(row), dtype=np.float16) for row in members),
+            members_kji=tuple(np.asarray(self.on_grid(row), np.float16) for row in self.members[rows]),
             brain_mask_kji=np.ones(self.grid.shape_kji, dtype=np.bool_),  # the mean is 0 outside the brain
             mode=mode,
         )
@@ -106,9 +107,8 @@ def store(
     """Keep of a study what measuring it takes."""
     box = _brain_box(prepared.brain_mask_kji)
     mean_kji = probability.mean_kji[box]
-    steps = [np.rint(m[box].astype(np.float32) * MEMBER_STEPS) for m in probability.members_kji]
-    members_kji = np.stack(steps).astype(np.uint8)
-    kept = (mean_kji >= KEPT_MEAN) | members_kji.any(axis=0)
+    members_kji = np.stack([member_kji[box] for member_kji in probability.members_kji])
+    kept = (mean_kji >= KEPT_FROM) | (members_kji.max(axis=0) >= KEPT_FROM)
     voxels = np.flatnonzero(kept).astype(np.int32)
     affine = prepared.grid.affine_kji_to_lps_mm.copy()
     affine[:3, 3] = prepared.grid.to_lps_mm([s.start for s in box])
@@ -128,7 +128,22 @@ def store(
         members=members_kji[:, kept],
         reference_kji=case.reference_kji,
         structures_kji=case.structures_kji,
+        lesion_volumes_mm3=_known_volumes(case),
     )
+
+
+def reference_sizes_mm3(case: Case) -> tuple[float, ...]:
+    """Return the volume of each reference lesion that decides its size class."""
+    known = _known_volumes(case)
+    if known is not None:
+        return known
+    voxels = np.bincount(case.reference_kji.ravel())[1:]
+    return tuple((voxels * case.t1_post.grid.voxel_volume_mm3).tolist())
+
+
+def _known_volumes(case: Case) -> tuple[float, ...] | None:
+    volumes = case.lesion_volumes_mm3
+    return None if volumes is None else tuple(float(volumes[number]) for number in sorted(volumes))
 
 
 def _brain_box(mask_kji: NDArray[np.bool_]) -> tuple[slice, slice, slice]:

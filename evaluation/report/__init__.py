@@ -1,5 +1,6 @@
-"""EvaluationResults -> results.json, two CSV files and one HTML page that needs nothing else."""
+"""EvaluationResults -> two JSON files, two CSV files and one HTML page that needs nothing else."""
 
-from evaluation.report.files import StressRun, write_report
+from evaluation.report.files import write_report
+from evaluation.report.stress_run import StressRun
 
 __all__ = ["StressRun", "write_report"]

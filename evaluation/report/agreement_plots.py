@@ -43,7 +43,10 @@ def plot_volumes(figures: OperatingFigures) -> Plot:
             title=f"r = {number(r)}",
         )  # fmt: skip
         _write_plainly(axes.xaxis, axes.yaxis)
-    said = f"Found against reference volume of {len(found)} scans; Pearson's r is {number(r)}."
+    said = (
+        f"Found against reference volume of {len(found)} scans; Pearson's r of those with metastases is "
+        f"{number(r)}."
+    )
     return Plot("volumes", "Total volume a scan, less than 0.001 cm³ drawn there", said, drawn.svg)
 
 
@@ -61,7 +64,7 @@ def plot_counts(figures: OperatingFigures) -> Plot:
             xlim=(-0.03 * end, end), ylim=(-0.03 * end, end), aspect="equal",
             xlabel="metastases a scan", ylabel="findings a scan", title=f"r = {number(r)}",
         )  # fmt: skip
-    said = f"Findings against metastases of {len(found)} scans; Pearson's r is {number(r)}."
+    said = f"Findings against metastases of {len(found)} scans; Pearson's r of those with any is {number(r)}."
     return Plot("counts", "Number a scan", said, drawn.svg)
 
 

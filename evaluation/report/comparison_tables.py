@@ -5,25 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evaluation.figures.pooled import OperatingFigures
-from evaluation.figures.results import EvaluationResults, Summary
+from evaluation.figures.results import EvaluationResults, SkippedStudy, Summary
 from evaluation.figures.sweeps import EnsembleSweep, OperatingPointChoice, PairedComparison, SweepPoint
 from evaluation.report.formats import (
     NO_VALUE,
     ensemble_name,
     estimate,
+    estimate_interval,
+    false_positive_level,
     median,
     number,
     percent,
     proportion,
     words,
 )
+from evaluation.report.stress_run import StressRun
 from evaluation.report.tables import Table
+
+LAST_IN_HUNDREDTHS = 0.99
+"""Thresholds above it need more digits."""
 
 SUMMARY_COLUMNS = (
     "scans",
     "metastases",
     "sensitivity",
     "≥ 3 mm",
+    "≥ 5 mm",
     "≥ 6 mm",
     "false positives a scan",
     "PPV",
@@ -35,7 +42,7 @@ def thresholds(sweep: EnsembleSweep) -> Table:
     """Show the whole ensemble at every threshold."""
     rows = tuple(
         (
-            number(point.threshold),
+            f"{point.threshold:.2f}" if point.threshold <= LAST_IN_HUNDREDTHS else f"{point.threshold:g}",
             *_point_cells(point),
             percent(point.mean_fn_rate),
             percent(point.mean_fd_rate),
@@ -61,10 +68,10 @@ def thresholds(sweep: EnsembleSweep) -> Table:
 
 def false_positive_levels(sweep: EnsembleSweep) -> Table:
     """Read the FROC curve at a few numbers of false positives."""
-    rows = tuple((number(level.fp_per_scan), percent(level.sensitivity)) for level in sweep.levels)
+    rows = tuple((number(level.fp_per_scan), false_positive_level(level)) for level in sweep.levels)
     return Table(
         "Sensitivity of all members where their curve reaches a number of false positives a scan.",
-        ("false positives a scan", "sensitivity"),
+        ("false positives a scan", "sensitivity (95 %, heads drawn)"),
         rows,
     )
 
@@ -78,7 +85,7 @@ def ensembles(results: EvaluationResults) -> Table:
             ensemble_name(sweep.name),
             str(len(sweep.members)),
             *_point_cells(sweep.at(results.header.threshold)),
-            *(percent(level.sensitivity) for level in sweep.levels if level.fp_per_scan in shown),
+            *(false_positive_level(level) for level in sweep.levels if level.fp_per_scan in shown),
         )
         for sweep in results.sweeps
     )
@@ -103,19 +110,24 @@ def ensembles(results: EvaluationResults) -> Table:
 def paired_comparison(comparison: PairedComparison) -> Table:
     """Set the ensemble against its best member."""
     difference = comparison.difference
-    low, high = (number(None if v is None else 100 * v, 1) for v in (difference.low, difference.high))
     value = number(None if difference.value is None else 100 * difference.value, 1)
+    fewest = (
+        ""
+        if comparison.member_reached
+        else " No threshold leaves that member so few: it is given its sensitivity at its fewest, which "
+        "favours it too."
+    )
     return Table(
-        f"Paired bootstrap of {comparison.replicates} replicates over {comparison.n_anatomies} heads, both "
-        f"at {number(comparison.fp_per_scan)} false positives a scan. The best member was chosen on these "
-        "very scans, which favours it.",
+        f"Paired bootstrap of {comparison.replicates} replicates over {difference.n_anatomies} heads, both "
+        f"at {number(comparison.fp_per_scan)} false positives a scan. The best of all members was chosen on "
+        f"these very scans, which favours it.{fewest}",
         ("compared", "sensitivity", "best member's", "difference in points (95 %)", "p, two-sided"),
         (
             (
                 f"{ensemble_name(comparison.ensemble)} against {ensemble_name(comparison.best_member)}",
                 percent(comparison.ensemble_sensitivity),
                 percent(comparison.member_sensitivity),
-                f"{value} ({low} to {high})",
+                f"{value} {estimate_interval(difference, 1, 100)}".strip(),
                 number(comparison.p_value, 4),
             ),
         ),
@@ -177,22 +189,40 @@ def without_t1(released: OperatingFigures, alone: OperatingFigures) -> Table:
     )
 
 
-def stress(own: Summary, runs: Sequence[tuple[str, Summary | None]]) -> Table:
+def stress(results: EvaluationResults, runs: Sequence[StressRun]) -> Table:
     """Show the same networks on harder cohorts, each at its released operating point."""
+    own = StressRun("this report's", results.summary, results.with_refused)
     return Table(
-        "The same networks on scans that are worse than those they are meant for, or empty.",
-        ("cohort", *SUMMARY_COLUMNS),
-        tuple((name, *_summary_cells(summary)) for name, summary in (("this report's", own), *runs)),
+        "The same networks on scans that are worse than those they are meant for, or empty. The last column "
+        "counts the metastases of refused scans as missed; a dash where none was refused.",
+        ("cohort", *SUMMARY_COLUMNS, "sensitivity with refused scans"),
+        tuple((run.name, *_summary_cells(run.summary), _counted_as_missed(run)) for run in (own, *runs)),
     )
 
 
 def refused(results: EvaluationResults) -> Table:
-    """List the studies that took no part, each with its reason."""
+    """List the studies that took no part, those of stress cohorts too, each with its reason."""
+    stressed = [group for group in results.groups if group.cohort != results.header.cohort]
+    listed = [(results.header.cohort, study) for study in results.header.skipped]
+    listed += [
+        (f"{group.cohort}, {words(group.name)}", study) for group in stressed for study in group.skipped
+    ]
     return Table(
-        "Studies that were not measured. They count neither as found nor as missed.",
-        ("study", "reason", "what was found, what was expected"),
-        tuple((study.name, words(study.reason), study.message) for study in results.header.skipped),
+        "Studies that were not measured. Unless it is said, they count neither as found nor as missed.",
+        ("study", "cohort", "metastases", "reason", "what was found, what was expected"),
+        tuple(
+            (study.name, cohort, _lesion_count(study), words(study.reason), study.message)
+            for cohort, study in listed
+        ),
     )
+
+
+def _lesion_count(study: SkippedStudy) -> str:
+    return NO_VALUE if study.lesion_volumes_mm3 is None else str(len(study.lesion_volumes_mm3))
+
+
+def _counted_as_missed(run: StressRun) -> str:
+    return NO_VALUE if run.with_refused is None else percent(run.with_refused.all)
 
 
 def _point_cells(point: SweepPoint) -> tuple[str, ...]:
@@ -214,6 +244,7 @@ def _summary_cells(summary: Summary | None) -> tuple[str, ...]:
         str(summary.n_lesions),
         percent(summary.sensitivity.all),
         percent(summary.sensitivity.ge_3mm),
+        percent(summary.sensitivity.ge_5mm),
         percent(summary.sensitivity.ge_6mm),
         number(summary.fp_per_scan),
         percent(summary.ppv),

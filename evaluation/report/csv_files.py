@@ -13,9 +13,9 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet runs a text that begins so; names of studies come from folders."""
 
 LESION_COLUMNS = (
-    "study", "anatomy", "number", "volume_mm3", "equivalent_diameter_mm", "centroid_l_mm", "centroid_p_mm",
-    "centroid_s_mm", "detected", "strictly_detected", "predicted_volume_mm3", "dice", "hd95_mm",
-    "hd95_symmetric_mm",
+    "study", "anatomy", "number", "volume_mm3", "true_volume_mm3", "equivalent_diameter_mm", "centroid_l_mm",
+    "centroid_p_mm", "centroid_s_mm", "detected", "strictly_detected", "predicted_volume_mm3", "dice",
+    "hd95_mm", "hd95_symmetric_mm", "surface_dice",
 )  # fmt: skip
 
 SCAN_COLUMNS = (
@@ -54,9 +54,10 @@ def _cell(value: object) -> object:
 
 def _lesion_row(lesion: LesionOutcome) -> tuple[object, ...]:
     return (
-        lesion.study, lesion.anatomy, lesion.number, lesion.volume_mm3, lesion.equivalent_diameter_mm,
-        *lesion.centroid_lps_mm, lesion.detected, lesion.strictly_detected, lesion.predicted_volume_mm3,
-        lesion.dice, lesion.hd95_mm, lesion.hd95_symmetric_mm, *lesion.member_peaks,
+        lesion.study, lesion.anatomy, lesion.number, lesion.volume_mm3, lesion.true_volume_mm3,
+        lesion.equivalent_diameter_mm, *lesion.centroid_lps_mm, lesion.detected, lesion.strictly_detected,
+        lesion.predicted_volume_mm3, lesion.dice, lesion.hd95_mm, lesion.hd95_symmetric_mm,
+        lesion.surface_dice, *lesion.member_peaks,
     )  # fmt: skip
 
 

@@ -9,7 +9,14 @@ from evaluation.figures.pooled import OperatingFigures, SizeSensitivity
 from evaluation.figures.sweeps import EnsembleSweep, SweepPoint
 from evaluation.report import paper
 from evaluation.report.drawing import BLUE, FAINT, GREEN, INK, ORANGE, PAPER, PURPLE, VERMILION, Plot, sheet
-from evaluation.report.formats import SIZE_NAMES, ensemble_name, number, percent, structure_name
+from evaluation.report.formats import (
+    SIZE_NAMES,
+    ensemble_name,
+    false_positive_level,
+    number,
+    percent,
+    structure_name,
+)
 
 MOST_FALSE_POSITIVES_SHOWN = 10.0
 """Right end of the FROC curve: beyond, nobody would read the findings."""
@@ -24,7 +31,7 @@ COUNT_LIMIT = 12
 def plot_sensitivity(figures: OperatingFigures) -> Plot:
     """Draw each size class with its interval, beside the paper's ensemble and readers."""
     rows = [row for row in figures.pooled.sensitivity if row.detected.value is not None]
-    with sheet("sensitivity") as drawn:
+    with sheet("sensitivity", width_in=7.2) as drawn:
         axes = drawn.figure.subplots()
         _draw_own_sensitivity(axes, rows)
         for n, row in enumerate(rows):
@@ -96,7 +103,7 @@ def _say_froc(shown: Sequence[EnsembleSweep], threshold: float) -> str:
     if not shown:
         return "No ensemble was swept."
     levels = "; ".join(
-        f"{percent(level.sensitivity)} at {level.fp_per_scan:g} false positives a scan"
+        f"{false_positive_level(level)} at {level.fp_per_scan:g} false positives a scan"
         for level in shown[0].levels
     )
     point = shown[0].at(threshold)

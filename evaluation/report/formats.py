@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from evaluation.figures.pooled import Distribution, Estimate, Proportion
+from evaluation.figures.sweeps import FalsePositiveLevel
 
 NO_VALUE = "–"
 MINUS = "\N{MINUS SIGN}"
@@ -11,7 +12,10 @@ NO_BREAK = "\N{NO-BREAK SPACE}"
 SIZE_NAMES = {
     "all": "all",
     "lt_3mm": "< 3 mm",
+    "lt_5mm": "< 5 mm",
+    "lt_6mm": "< 6 mm",
     "from_3_to_6mm": "3–6 mm",
+    "from_6_to_10mm": "6–10 mm",
     "ge_3mm": "≥ 3 mm",
     "ge_5mm": "≥ 5 mm",
     "ge_6mm": "≥ 6 mm",
@@ -49,8 +53,24 @@ def proportion(figure: Proportion) -> str:
 
 
 def estimate(figure: Estimate, decimals: int = 2) -> str:
-    """Write ``0.46 (0.31 to 0.64)``."""
-    return f"{number(figure.value, decimals)} {interval(figure.low, figure.high, decimals)}".strip()
+    """Write ``0.46 (0.31 to 0.64, 20 heads)``."""
+    return f"{number(figure.value, decimals)} {estimate_interval(figure, decimals)}".strip()
+
+
+def estimate_interval(figure: Estimate, decimals: int = 2, scale: float = 1.0) -> str:
+    """Write ``(0.31 to 0.64, 20 heads)``, or nothing."""
+    limits = interval(figure.low, figure.high, decimals, scale)
+    return limits and f"{limits.removesuffix(')')}, {figure.n_anatomies}{NO_BREAK}heads)"
+
+
+def false_positive_level(level: FalsePositiveLevel) -> str:
+    """Write ``61.0 % (52.1 to 68.8, 20 heads)``, or that the curve does not get to so few false positives."""
+    figure = level.sensitivity
+    if figure.value is None:
+        return NO_VALUE
+    if not level.reached:
+        return f"≤ {percent(figure.value)}, not reached"
+    return f"{percent(figure.value)} {estimate_interval(figure, 1, 100)}".strip()
 
 
 def median(figure: Distribution, decimals: int = 2, unit: str = "") -> str:

@@ -11,13 +11,12 @@ from evaluation.figures.results import EvaluationResults, Header, Summary
 from evaluation.report.definitions import DEFINITIONS
 from evaluation.report.formats import number, percent
 from evaluation.report.sections import build_sections
+from evaluation.report.stress_run import StressRun
 
 TEMPLATE = "report.html.j2"
 
 
-def render_page(
-    results: EvaluationResults, command: str, stress: Sequence[tuple[str, Summary | None]]
-) -> str:
+def render_page(results: EvaluationResults, command: str, stress: Sequence[StressRun]) -> str:
     """Render everything; texts from studies and files are escaped.
 
     Parameters
@@ -25,7 +24,7 @@ def render_page(
     command
         What a reader types to get the same results.
     stress
-        Names and summaries of harder cohorts.
+        Harder cohorts.
     """
     environment = Environment(
         loader=PackageLoader("evaluation.report"),

@@ -30,6 +30,8 @@ class PaperFigure:
 SENSITIVITY = {
     "all": PaperFigure("70.0 % (496 / 708)", "87.9 %"),
     "lt_3mm": PaperFigure("14.7 %", "63.2 %"),
+    "lt_5mm": PaperFigure("50.9 %"),
+    "lt_6mm": PaperFigure("59.1 %"),
     "from_3_to_6mm": PaperFigure("76.7 % (266 / 347)", "90.8 %"),
     "ge_3mm": PaperFigure("84.3 % (482 / 572)"),
     "ge_5mm": PaperFigure("94.5 % (308 / 326)"),
@@ -40,6 +42,8 @@ SENSITIVITY = {
 SENSITIVITY_SHARES = {
     "all": (0.700, 0.879),
     "lt_3mm": (0.147, 0.632),
+    "lt_5mm": (0.509, None),
+    "lt_6mm": (0.591, None),
     "from_3_to_6mm": (0.767, 0.908),
     "ge_3mm": (0.843, None),
     "ge_5mm": (0.945, None),

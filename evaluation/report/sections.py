@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evaluation.figures.results import EvaluationResults, Summary
+from evaluation.figures.results import EvaluationResults
 from evaluation.report import comparison_tables, paper, tables
 from evaluation.report.agreement_plots import (
     plot_bland_altman,
@@ -17,6 +17,8 @@ from evaluation.report.agreement_plots import (
 )
 from evaluation.report.detection_plots import plot_froc, plot_sensitivity, plot_structures, plot_thresholds
 from evaluation.report.drawing import Plot
+from evaluation.report.formats import percent
+from evaluation.report.stress_run import StressRun
 from evaluation.report.tables import Table
 
 
@@ -39,9 +41,7 @@ class Section:
     tables: tuple[Table, ...] = ()
 
 
-def build_sections(
-    results: EvaluationResults, stress: Sequence[tuple[str, Summary | None]]
-) -> tuple[Section, ...]:
+def build_sections(results: EvaluationResults, stress: Sequence[StressRun]) -> tuple[Section, ...]:
     """Lay out everything that was measured; what was not measured is said, not left out."""
     return (
         _paper(results),
@@ -125,7 +125,8 @@ def _volumes(results: EvaluationResults) -> Section:
     return Section(
         "agreement",
         "Volumes and counts",
-        "One point is one scan; on the dotted line found and reference are equal.",
+        "One point is one scan; on the dotted line found and reference are equal. The correlations are over "
+        "scans with metastases, which all of the paper's have; the points are all scans.",
         (
             plot_volumes(results.released),
             plot_counts(results.released),
@@ -182,26 +183,34 @@ def _without_t1(results: EvaluationResults) -> Section:
     )
 
 
-def _stress(results: EvaluationResults, runs: Sequence[tuple[str, Summary | None]]) -> Section:
+def _stress(results: EvaluationResults, runs: Sequence[StressRun]) -> Section:
     if not runs:
         return Section("stress", "Stress", "No stress cohort was given to this report.")
     return Section(
         "stress",
         "Stress",
         "How much is lost where a scan is worse than it should be.",
-        tables=(comparison_tables.stress(results.summary, runs),),
+        tables=(comparison_tables.stress(results, runs),),
     )
 
 
 def _refused(results: EvaluationResults) -> Section:
-    skipped = results.header.skipped
-    if not skipped:
+    table = comparison_tables.refused(results)
+    if not table.rows:
         return Section("refused", "Refused studies", "No study was refused.")
-    return Section(
-        "refused",
-        "Refused studies",
-        f"{len(skipped)} of {len(skipped) + results.header.n_studies} studies could not be measured.",
-        tables=(comparison_tables.refused(results),),
+    return Section("refused", "Refused studies", _say_refused(results), tables=(table,))
+
+
+def _say_refused(results: EvaluationResults) -> str:
+    skipped, found = len(results.header.skipped), results.with_refused
+    if not skipped:
+        return "No study of this cohort was refused, but some of the stress cohort."
+    said = f"{skipped} of {skipped + results.header.n_studies} studies could not be measured."
+    if found is None:
+        return f"{said} How many metastases were in them is not known of all."
+    return (
+        f"{said} With their metastases counted as missed, sensitivity is {percent(found.all)}, and "
+        f"{percent(found.ge_6mm)} of those of 6 mm or more."
     )
 
 

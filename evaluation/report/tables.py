@@ -10,6 +10,7 @@ from evaluation.report.formats import (
     NO_VALUE,
     SIZE_NAMES,
     estimate,
+    estimate_interval,
     interval,
     mean,
     median,
@@ -110,8 +111,10 @@ def _outline_rows(pooled: PooledFigures) -> tuple[Row, ...]:
 
 def _correlation_rows(pooled: PooledFigures) -> tuple[Row, ...]:
     return (
-        ("r of volumes", number(pooled.volume_r), paper.VOLUME_R),
-        ("r of counts", number(pooled.count_r), paper.COUNT_R),
+        ("r of volumes, scans with metastases", number(pooled.volume_r), paper.VOLUME_R),
+        ("r of counts, scans with metastases", number(pooled.count_r), paper.COUNT_R),
+        ("r of volumes, all scans", number(pooled.volume_r_all_scans), NOT_MEASURED),
+        ("r of counts, all scans", number(pooled.count_r_all_scans), NOT_MEASURED),
         ("r of log10 volume and Dice, scans", number(pooled.log_volume_dice_r), paper.LOG_VOLUME_DICE_R),
         (
             "r of log10 volume and Dice, detected metastases",
@@ -129,7 +132,7 @@ def sensitivity_by_size(figures: OperatingFigures) -> Table:
             f"{row.detected.events} / {row.detected.trials}",
             percent(row.detected.value),
             interval(row.detected.low, row.detected.high, 1, 100) or NO_VALUE,
-            interval(row.bootstrap.low, row.bootstrap.high, 1, 100) or NO_VALUE,
+            estimate_interval(row.bootstrap, 1, 100) or NO_VALUE,
         )
         for row in figures.pooled.sensitivity
     )
@@ -154,6 +157,11 @@ def distances(figures: OperatingFigures) -> Table:
             "HD95 of detected metastases, larger of both directions",
             mean(pooled.hd95_symmetric_mm, 1, "mm"),
             median(pooled.hd95_symmetric_mm, 1, "mm"),
+        ),
+        (
+            "surface Dice at 1 mm of detected metastases",
+            mean(pooled.surface_dice),
+            median(pooled.surface_dice),
         ),
         ("BraTS-METS lesion-wise Dice", number(pooled.brats_dice), NO_VALUE),
         ("BraTS-METS lesion-wise HD95", number(pooled.brats_hd95_mm, 1, "mm"), NO_VALUE),

@@ -81,15 +81,39 @@ def summarise_groups(
     scores, skipped
         Of all studies that were run.
     """
-    summaries = []
+    summaries: list[GroupSummary] = []
     for group in cohort.groups or (CaseGroup(cohort.name, cohort.case_names),):
         names = set(group.case_names)
         own = [score for score in scores if score.study.name in names]
         refused = tuple(study for study in skipped if study.name in names)
         if own or refused:
             summary = summarise(pool(own, member_names, point)) if own else None
-            summaries.append(GroupSummary(cohort.name, group.name, refused, summary))
+            missed = count_refused([lesion for score in own for lesion in score.lesions], refused)
+            summaries.append(GroupSummary(cohort.name, group.name, refused, summary, missed))
     return tuple(summaries)
+
+
+def count_refused(
+    lesions: Sequence[LesionOutcome], skipped: Sequence[SkippedStudy]
+) -> SummarySensitivity | None:
+    """Return the sensitivity with the lesions of refused studies counted as missed.
+
+    Returns
+    -------
+    SummarySensitivity | None
+        None when no study was refused, or nobody knows the lesions of one that was.
+    """
+    known = [study.lesion_volumes_mm3 for study in skipped if study.lesion_volumes_mm3 is not None]
+    if not skipped or len(known) < len(skipped):
+        return None
+    sizes = [(lesion.size_mm3, lesion.detected) for lesion in lesions]
+    sizes += [(volume_mm3, False) for volumes in known for volume_mm3 in volumes]
+
+    def sensitivity(size: str) -> float | None:
+        found = [detected for volume_mm3, detected in sizes if in_size_class(volume_mm3, size)]
+        return share(sum(found), len(found))
+
+    return SummarySensitivity(*(sensitivity(size) for size in ("all", "ge_3mm", "ge_5mm", "ge_6mm")))
 
 
 def _pool_figures(studies: Sequence[StudyOutcome], lesions: Sequence[LesionOutcome]) -> PooledFigures:
@@ -97,8 +121,6 @@ def _pool_figures(studies: Sequence[StudyOutcome], lesions: Sequence[LesionOutco
     without = [study.n_false_positives for study in studies if not study.n_reference]
     detected = [lesion for lesion in lesions if lesion.detected]
     invented = [study.n_false_positives for study in studies]
-    found_mm3 = [study.predicted_volume_mm3 for study in studies]
-    reference_mm3 = [study.reference_volume_mm3 for study in studies]
     return PooledFigures(
         n_studies=len(studies),
         n_lesions=len(lesions),
@@ -112,11 +134,14 @@ def _pool_figures(studies: Sequence[StudyOutcome], lesions: Sequence[LesionOutco
         hd95_mm=distribution(_known(lesion.hd95_mm for lesion in lesions)),
         hd95_symmetric_mm=distribution(_known(lesion.hd95_symmetric_mm for lesion in lesions)),
         lesion_dice=distribution([lesion.dice for lesion in detected]),
+        surface_dice=distribution(_known(lesion.surface_dice for lesion in lesions)),
         case_sensitivity=distribution(_known(study.sensitivity for study in studies)),
         case_fn_rate=distribution(_known(study.fn_rate for study in studies)),
         case_fd_rate=distribution(_known(study.fd_rate for study in studies)),
-        volume_r=pearson(reference_mm3, found_mm3),
-        count_r=pearson([study.n_reference for study in studies], [study.n_predicted for study in studies]),
+        volume_r=_correlate_volumes(with_lesions),
+        count_r=_correlate_counts(with_lesions),
+        volume_r_all_scans=_correlate_volumes(studies),
+        count_r_all_scans=_correlate_counts(studies),
         log_volume_dice_r=pearson(
             [float(np.log10(study.reference_volume_mm3)) for study in with_lesions],
             _known(study.dice for study in with_lesions),
@@ -124,14 +149,27 @@ def _pool_figures(studies: Sequence[StudyOutcome], lesions: Sequence[LesionOutco
         log_lesion_volume_dice_r=pearson(
             [float(np.log10(lesion.volume_mm3)) for lesion in detected], [lesion.dice for lesion in detected]
         ),
-        volume_agreement=bland_altman(found_mm3, reference_mm3),
+        volume_agreement=bland_altman(
+            [study.predicted_volume_mm3 for study in studies],
+            [study.reference_volume_mm3 for study in studies],
+        ),
         brats_dice=_mean(_known(study.brats.dice for study in studies)),
         brats_hd95_mm=_mean(_known(study.brats.hd95_mm for study in studies)),
     )
 
 
+def _correlate_volumes(studies: Sequence[StudyOutcome]) -> float | None:
+    return pearson(
+        [study.reference_volume_mm3 for study in studies], [study.predicted_volume_mm3 for study in studies]
+    )
+
+
+def _correlate_counts(studies: Sequence[StudyOutcome]) -> float | None:
+    return pearson([study.n_reference for study in studies], [study.n_predicted for study in studies])
+
+
 def _sensitivity(lesions: Sequence[LesionOutcome], size: str) -> SizeSensitivity:
-    chosen = [lesion for lesion in lesions if in_size_class(lesion.volume_mm3, size)]
+    chosen = [lesion for lesion in lesions if in_size_class(lesion.size_mm3, size)]
     found = [lesion.detected for lesion in chosen]
     return SizeSensitivity(
         size=size,

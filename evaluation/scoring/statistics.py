@@ -22,6 +22,10 @@ BOOTSTRAP_SEED = 20_261
 """Any number: the same studies give the same intervals."""
 
 
+LEAST_GROUPS = 2
+"""Drawn with replacement, one group alone is always the same: its interval would have no width."""
+
+
 def share(events: int, trials: int) -> float | None:
     """Return events / trials."""
     return events / trials if trials else None
@@ -79,18 +83,26 @@ def sum_by_group(groups: Sequence[str], values: Sequence[float]) -> Floats:
 def bootstrap_ratio(
     groups: Sequence[str], numerators: Sequence[float], denominators: Sequence[float]
 ) -> Estimate:
-    """Return sum / sum with its 95 % interval over resampled groups.
+    """Return sum / sum with its 95 % interval over resampled groups; no interval below two groups.
 
     Parameters
     ----------
     groups
         The group of each value: values of a group are drawn together.
     """
-    if not groups or sum(denominators) == 0:
-        return Estimate(None, None, None)
+    number = len(set(groups))
+    if sum(denominators) == 0:
+        return Estimate(None, None, None, number)
     above, below = sum_by_group(groups, numerators), sum_by_group(groups, denominators)
-    weights = resample(len(above))
+    value = float(above.sum() / below.sum())
+    if number < LEAST_GROUPS:
+        return Estimate(value, None, None, number)
+    weights = resample(number)
     totals = weights @ below
-    ratios = (weights @ above)[totals > 0] / totals[totals > 0]
-    low, high = np.percentile(ratios, (2.5, 97.5)).tolist()
-    return Estimate(float(above.sum() / below.sum()), low, high)
+    return Estimate(value, *percentile_interval((weights @ above)[totals > 0] / totals[totals > 0]), number)
+
+
+def percentile_interval(replicates: Floats) -> tuple[float, float]:
+    """Return the 95 % interval of a bootstrap."""
+    low, high = np.percentile(replicates, (2.5, 97.5)).tolist()
+    return low, high

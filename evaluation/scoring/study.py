@@ -25,6 +25,9 @@ from phantom.synthesis.anatomy.structures import Enhancing
 from worker.lesions import CONNECTIVITY_26, Findings, find_lesions
 from worker.model_set import OperatingPoint
 
+LEAST_COVER = 0.25
+"""Voxels of a structure by those of the false positive that it explains; fewer are there by chance."""
+
 Peaks = dict[int, tuple[float | None, ...]]
 """Reference lesion -> highest output of each member inside it."""
 
@@ -129,6 +132,7 @@ def _score_lesion(
     study, overlaps, voxel_mm3 = comparison.study, comparison.overlaps, comparison.grid.voxel_volume_mm3
     found = overlaps.predictions_of(number)
     volume_mm3 = float(overlaps.reference_voxels[number - 1] * voxel_mm3)
+    true_mm3 = None if study.lesion_volumes_mm3 is None else study.lesion_volumes_mm3[number - 1]
     distance = _measure_distance(comparison, number, joint_box([box, *(predictions[n - 1] for n in found)]))
     inside = np.argwhere(study.reference_kji[box] == number) + [s.start for s in box]
     x, y, z = comparison.grid.to_lps_mm(inside.mean(axis=0)).tolist()
@@ -137,7 +141,8 @@ def _score_lesion(
         anatomy=study.anatomy,
         number=number,
         volume_mm3=volume_mm3,
-        equivalent_diameter_mm=equivalent_diameter_mm(volume_mm3),
+        true_volume_mm3=true_mm3,
+        equivalent_diameter_mm=equivalent_diameter_mm(volume_mm3 if true_mm3 is None else true_mm3),
         centroid_lps_mm=(x, y, z),
         detected=len(found) > 0,
         strictly_detected=strictly,
@@ -145,6 +150,7 @@ def _score_lesion(
         dice=overlaps.lesion_dice(number),
         hd95_mm=None if distance is None else distance.prediction_to_reference_mm,
         hd95_symmetric_mm=None if distance is None else distance.symmetric_mm,
+        surface_dice=None if distance is None else distance.surface_dice,
         member_peaks=peaks[number],
     )
 
@@ -178,14 +184,14 @@ def _describe_false_positives(comparison: _Comparison) -> tuple[FalsePositive, .
 
 
 def _structure_under(comparison: _Comparison, number: int, box: tuple[slice, ...]) -> str | None:
-    """Name what most of a predicted lesion and its rim of one voxel lies on, background left aside."""
+    """Name what enhances under a predicted lesion and its rim of one voxel, if there is enough of it."""
     structures_kji = comparison.study.structures_kji
     if structures_kji is None:
         return None
     grown = tuple(slice(max(s.start - 1, 0), s.stop + 1) for s in box)
-    inside: NDArray[np.bool_] = ndimage.binary_dilation(
-        comparison.findings.label_map_kji[grown] == number, CONNECTIVITY_26
-    )
+    lesion = comparison.findings.label_map_kji[grown] == number
+    inside: NDArray[np.bool_] = ndimage.binary_dilation(lesion, CONNECTIVITY_26)
     counts = np.bincount(structures_kji[grown][inside], minlength=1)
     counts[Enhancing.NONE] = 0
-    return Enhancing(int(counts.argmax()) if counts.any() else Enhancing.NONE).name
+    is_enough = counts.max() >= LEAST_COVER * np.count_nonzero(lesion)
+    return Enhancing(int(counts.argmax()) if is_enough else Enhancing.NONE).name

@@ -22,13 +22,25 @@ Slices = tuple[slice, ...]
 ROBUST_PERCENTILE = 95
 """Of the robust Hausdorff distance."""
 
+TOLERANCE_MM = 1.0
+"""Of the surface Dice: about a voxel of planning scans, and what two readers differ by."""
+
 
 @dataclass(frozen=True, slots=True)
 class SurfaceDistance:
-    """95th percentiles of the distances from each surface to the nearest point of the other, in mm."""
+    """How far two surfaces lie apart.
+
+    Parameters
+    ----------
+    prediction_to_reference_mm, reference_to_prediction_mm
+        95th percentiles of the distances from each surface to the nearest point of the other.
+    surface_dice
+        Share of both surfaces' voxels that lie within ``TOLERANCE_MM`` of the other (NSD).
+    """
 
     prediction_to_reference_mm: float
     reference_to_prediction_mm: float
+    surface_dice: float
 
     @property
     def symmetric_mm(self) -> float:
@@ -39,7 +51,7 @@ class SurfaceDistance:
 def measure_surface_distance(
     prediction_kji: Mask, reference_kji: Mask, spacing_kji_mm: Spacing
 ) -> SurfaceDistance:
-    """Return the robust Hausdorff distances of two masks of one grid.
+    """Return robust Hausdorff distances and surface Dice of two masks of one grid.
 
     Raises
     ------
@@ -50,9 +62,12 @@ def measure_surface_distance(
         raise InvalidInput("a mask without voxels has no surface, expected two masks that have some")
     (box,) = ndimage.find_objects((prediction_kji | reference_kji).astype(np.uint8))
     prediction, reference = _surface(prediction_kji[box]), _surface(reference_kji[box])
+    there = _distances_mm(prediction, reference, spacing_kji_mm)
+    back = _distances_mm(reference, prediction, spacing_kji_mm)
     return SurfaceDistance(
-        _percentile_to(prediction, reference, spacing_kji_mm),
-        _percentile_to(reference, prediction, spacing_kji_mm),
+        prediction_to_reference_mm=float(np.percentile(there, ROBUST_PERCENTILE)),
+        reference_to_prediction_mm=float(np.percentile(back, ROBUST_PERCENTILE)),
+        surface_dice=float(np.mean(np.concatenate([there, back]) <= TOLERANCE_MM)),
     )
 
 
@@ -67,6 +82,7 @@ def _surface(mask: Mask) -> Mask:
     return np.asarray(mask & ~ndimage.binary_erosion(mask), dtype=np.bool_)
 
 
-def _percentile_to(points: Mask, surface: Mask, spacing_kji_mm: Spacing) -> float:
+def _distances_mm(points: Mask, surface: Mask, spacing_kji_mm: Spacing) -> NDArray[np.float64]:
+    """Return the distance of each point to the nearest of a surface."""
     distance_mm = ndimage.distance_transform_edt(~surface, sampling=spacing_kji_mm)
-    return float(np.percentile(distance_mm[points], ROBUST_PERCENTILE))
+    return np.asarray(distance_mm[points], dtype=np.float64)

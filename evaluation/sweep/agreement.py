@@ -47,7 +47,7 @@ def sum_agreement(candidates: Candidates, member_names: tuple[str, ...]) -> Agre
     peaks = None
     if set(member_names) == set(candidates.member_names):
         rows = [candidates.member_names.index(name) for name in member_names]
-        outputs, peaks = candidates.members[rows].astype(np.float64), candidates.lesion_peaks()[rows]
+        outputs, peaks = candidates.members[rows].astype(np.float64), candidates.lesion_peaks[rows]
     kept = candidates.source_mean >= FLOOR
     mean, lesion = candidates.source_mean[kept].astype(np.float64), candidates.reference[kept] > 0
     index = np.clip(np.searchsorted(BIN_EDGES, mean, side="right") - 1, 0, len(BIN_EDGES) - 2)

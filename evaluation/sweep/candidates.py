@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from core.geometry import Grid
-from evaluation.inference.stored_study import MEMBER_STEPS, StoredStudy
+from evaluation.inference.stored_study import StoredStudy
 from worker.resampling import resample_linear
 
 FLOOR = np.float32(0.05)
@@ -51,7 +51,7 @@ class Candidates:
     mean, members
         Outputs at the n candidates: (n,) of all members, (members, n) of each.
     edges
-        (2, e): pairs of candidates that share a face, edge or corner, each pair once.
+        (2, e): pairs of candidates that share a face, edge or corner, each pair once, by their first.
     source_mean, source_members
         Interpolated outputs at the s T1-post voxels.
     lattice
@@ -64,6 +64,10 @@ class Candidates:
         Reference lesion, or 0, of the s T1-post voxels and of the n nearest ones.
     reference_voxels
         Of every reference lesion, all of its T1-post voxels.
+    lesion_sizes_mm3
+        Of every reference lesion, its true volume where that is known, else that of its voxels.
+    lesion_peaks
+        (members, lesions): highest output of each member inside each reference lesion.
     """
 
     member_names: tuple[str, ...]
@@ -78,6 +82,8 @@ class Candidates:
     reference: NDArray[np.int64]
     nearest_reference: NDArray[np.int64]
     reference_voxels: NDArray[np.int64]
+    lesion_sizes_mm3: NDArray[np.float64]
+    lesion_peaks: Floats
 
     def output(self, member_names: tuple[str, ...]) -> tuple[Floats, Floats]:
         """Return the mean of some members at the candidates and at the T1-post voxels."""
@@ -91,26 +97,19 @@ class Candidates:
         (offset,) = _flat_steps(STEPS[step : step + 1], self.lattice.shape)
         return np.asarray(self.lattice.reshape(-1)[self.source_places[sources] + offset])
 
-    def lesion_peaks(self) -> Floats:
-        """Return (members, lesions): highest output of each member inside each reference lesion."""
-        peaks = np.zeros((len(self.members), len(self.reference_voxels) + 1), dtype=np.float32)
-        for row, values in zip(peaks, self.source_members, strict=True):
-            np.maximum.at(row, self.reference, values)
-        return peaks[:, 1:]
-
 
 def find_candidates(study: StoredStudy) -> Candidates:
     """Gather the candidates of a study."""
-    members = np.asarray(study.members / np.float32(MEMBER_STEPS), dtype=np.float32)
+    members = study.members.astype(np.float32)
     kept = np.maximum(members.max(axis=0, initial=0), study.mean) >= FLOOR
     index_kji = np.stack(np.unravel_index(study.voxels[kept], study.grid.shape_kji), axis=-1)
     lattice = np.full(np.add(study.grid.shape_kji, 2 * RIM), NOWHERE, dtype=np.int32)
     lattice[tuple((index_kji + RIM).T)] = np.arange(len(index_kji))
     source = _source_voxels(study, study.voxels[kept])
-    source_kji = np.stack(np.unravel_index(source, study.source_grid.shape_kji), axis=-1)
-    local = study.grid.to_index_kji(study.source_grid.to_lps_mm(source_kji))
+    local = _local(study, source)
     nearest = _nearest_source(index_kji, study.grid, study.source_grid)
     reference = study.reference_kji.ravel()
+    reference_voxels = np.bincount(reference)[1:].astype(np.int64)
     return Candidates(
         member_names=study.member_names,
         mean=study.mean[kept],
@@ -123,7 +122,9 @@ def find_candidates(study: StoredStudy) -> Candidates:
         nearest_source=nearest,
         reference=reference[source].astype(np.int64),
         nearest_reference=reference[nearest].astype(np.int64),
-        reference_voxels=np.bincount(reference)[1:].astype(np.int64),
+        reference_voxels=reference_voxels,
+        lesion_sizes_mm3=_lesion_sizes(study, reference_voxels),
+        lesion_peaks=_lesion_peaks(study, members, len(reference_voxels)),
     )
 
 
@@ -132,6 +133,28 @@ def _source_voxels(study: StoredStudy, candidates: NDArray[np.int32]) -> Indices
     marks = np.zeros(study.grid.shape_kji, dtype=np.float32)
     marks.reshape(-1)[candidates] = 1
     return np.flatnonzero(resample_linear(marks, study.grid, study.source_grid))
+
+
+def _local(study: StoredStudy, source: Indices) -> NDArray[np.float64]:
+    """Return where T1-post voxels lie on the analysis grid."""
+    source_kji = np.stack(np.unravel_index(source, study.source_grid.shape_kji), axis=-1)
+    return study.grid.to_index_kji(study.source_grid.to_lps_mm(source_kji))
+
+
+def _lesion_sizes(study: StoredStudy, reference_voxels: Indices) -> NDArray[np.float64]:
+    if study.lesion_volumes_mm3 is not None:
+        return np.array(study.lesion_volumes_mm3, dtype=np.float64)
+    return np.multiply(reference_voxels, study.source_grid.voxel_volume_mm3, dtype=np.float64)
+
+
+def _lesion_peaks(study: StoredStudy, members: Floats, lesions: int) -> Floats:
+    """Return each member's highest output in each reference lesion, below ``FLOOR`` too."""
+    inside = np.flatnonzero(study.reference_kji)
+    number, local = study.reference_kji.ravel()[inside], _local(study, inside)
+    peaks = np.zeros((len(members), lesions + 1), dtype=np.float32)
+    for peak, row in zip(peaks, members, strict=True):
+        np.maximum.at(peak, number, _interpolate(study, row, local))
+    return peaks[:, 1:]
 
 
 def _interpolate(study: StoredStudy, values: Floats, local: NDArray[np.float64]) -> Floats:
@@ -156,7 +179,8 @@ def _edges(places: Indices, lattice: NDArray[np.int32]) -> NDArray[np.int32]:
         neighbour = lattice.reshape(-1)[places + step]
         start = np.flatnonzero(neighbour != NOWHERE).astype(np.int32)
         pairs.append(np.stack([start, neighbour[start]]))
-    return np.concatenate(pairs, axis=1)
+    edges = np.concatenate(pairs, axis=1)
+    return np.asarray(edges[:, np.argsort(edges[0], kind="stable")])
 
 
 def _nearest_source(index_kji: Indices, grid: Grid, source_grid: Grid) -> Indices:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.figures.pooled import Estimate
 from evaluation.figures.size_classes import SIZE_CLASSES
 from evaluation.figures.sweeps import (
     EnsembleSweep,
@@ -15,7 +16,8 @@ from evaluation.figures.sweeps import (
     SummarySensitivity,
     SweepPoint,
 )
-from evaluation.scoring.statistics import share
+from evaluation.scoring.statistics import LEAST_GROUPS, percentile_interval, resample, share
+from evaluation.sweep.curves import FrocCurve, is_reached, read_curve
 from evaluation.sweep.study import THRESHOLDS, StudyTally, Subset
 
 Floats = NDArray[np.float64]
@@ -33,41 +35,24 @@ def pool_sweep(tallies: Sequence[StudyTally], subset: Subset, minimum_voxels: in
     if not studies:
         return None
     points = tuple(_pool_point(studies, subset.name, n, minimum_voxels) for n in range(len(THRESHOLDS)))
-    curve_fp = np.array([[point.fp_per_scan for point in points]])
-    curve_found = np.array([[point.sensitivity.all or 0.0 for point in points]])
-    known = points[0].n_lesions > 0
-    levels = tuple(
-        FalsePositiveLevel(level, float(read_curve(curve_fp, curve_found, level)[0]) if known else None)
-        for level in FP_LEVELS
-    )
+    levels = _read_levels(FrocCurve(studies, subset.name, minimum_voxels))
     return EnsembleSweep(subset.name, subset.member_names, points, levels)
 
 
-def read_curve(fp_per_scan: Floats, sensitivity: Floats, level: float) -> Floats:
-    """Read FROC curves at a number of false positives a scan.
-
-    A curve is the straight line through its points from the origin on, its best so far where it
-    falls; beyond its last point it stays level.
-
-    Parameters
-    ----------
-    fp_per_scan, sensitivity
-        (curves, thresholds), by rising threshold.
-
-    Returns
-    -------
-    NDArray[np.float64]
-        (curves,)
-    """
-    zero = np.zeros((len(fp_per_scan), 1))
-    x = np.maximum.accumulate(np.hstack([zero, fp_per_scan[:, ::-1]]), axis=1)
-    y = np.maximum.accumulate(np.hstack([zero, sensitivity[:, ::-1]]), axis=1)
-    rows = np.arange(len(x))
-    left = (x <= level).sum(axis=1) - 1
-    right = np.minimum(left + 1, x.shape[1] - 1)
-    run = x[rows, right] - x[rows, left]
-    part = np.divide(level - x[rows, left], run, out=np.zeros(len(x)), where=run > 0)
-    return np.asarray(y[rows, left] + part * (y[rows, right] - y[rows, left]), dtype=np.float64)
+def _read_levels(curve: FrocCurve) -> tuple[FalsePositiveLevel, ...]:
+    number = curve.n_anatomies
+    if curve.n_lesions == 0:
+        nothing = Estimate(None, None, None, number)
+        return tuple(FalsePositiveLevel(level, nothing, reached=False) for level in FP_LEVELS)
+    whole = curve.points()
+    drawn = curve.points(resample(number)) if number >= LEAST_GROUPS else None
+    levels = []
+    for level in FP_LEVELS:
+        reached = is_reached(*whole, level)
+        value = float(read_curve(*whole, level, at_fewest=True)[0])
+        low, high = percentile_interval(read_curve(*drawn, level)) if drawn and reached else (None, None)
+        levels.append(FalsePositiveLevel(level, Estimate(value, low, high, number), reached))
+    return tuple(levels)
 
 
 def choose_operating_point(
@@ -93,7 +78,7 @@ def choose_operating_point(
         max_fp_per_scan=max_fp_per_scan,
         threshold=THRESHOLDS[index],
         minimum_component_voxels=voxels,
-        sensitivity=share(found, sum(len(tally.lesion_volumes_mm3) for tally in studies)),
+        sensitivity=share(found, sum(len(tally.lesion_sizes_mm3) for tally in studies)),
         fp_per_scan=invented / len(studies),
     )
 
@@ -109,17 +94,17 @@ def _pool_point(studies: Sequence[StudyTally], name: str, index: int, minimum_vo
     tallies = [study.tallies[name][index] for study in studies]
     found = [tally.detected(minimum_voxels) for tally in tallies]
     invented = [tally.false_positives(minimum_voxels) for tally in tallies]
-    volumes_mm3 = np.concatenate([study.lesion_volumes_mm3 for study in studies])
+    sizes_mm3 = np.concatenate([study.lesion_sizes_mm3 for study in studies])
     n_found, n_invented = int(sum(f.sum() for f in found)), sum(invented)
     with_lesions = [(f, n) for f, n in zip(found, invented, strict=True) if len(f)]
     dice = [tally.dice for tally in tallies if tally.dice is not None]
     return SweepPoint(
         threshold=THRESHOLDS[index],
         n_studies=len(studies),
-        n_lesions=len(volumes_mm3),
+        n_lesions=len(sizes_mm3),
         detected=n_found,
         false_positives=n_invented,
-        sensitivity=_by_size(np.concatenate(found), volumes_mm3),
+        sensitivity=_by_size(np.concatenate(found), sizes_mm3),
         fp_per_scan=n_invented / len(studies),
         ppv=share(n_found, n_found + n_invented),
         median_dice=float(np.median(dice)) if dice else None,
@@ -128,10 +113,10 @@ def _pool_point(studies: Sequence[StudyTally], name: str, index: int, minimum_vo
     )
 
 
-def _by_size(found: NDArray[np.bool_], volumes_mm3: Floats) -> SummarySensitivity:
+def _by_size(found: NDArray[np.bool_], sizes_mm3: Floats) -> SummarySensitivity:
     def sensitivity(size: str) -> float | None:
         low, high = SIZE_CLASSES[size]
-        inside = (volumes_mm3 > low) & (volumes_mm3 <= high)
+        inside = (sizes_mm3 > low) & (sizes_mm3 <= high)
         return share(int(found[inside].sum()), int(inside.sum()))
 
     return SummarySensitivity(*(sensitivity(size) for size in ("all", "ge_3mm", "ge_5mm", "ge_6mm")))

@@ -18,8 +18,11 @@ from phantom.synthesis.lesions.painting import paint_metastases, paint_oedema
 from phantom.synthesis.scanning.scanner import ScanSettings, draw_scans, imperfect_mask, misregister, scan
 from phantom.synthesis.signals.rendering import SignalSettings, draw_signal_model, render
 
-GENERATOR_VERSION = 1
-"""Changes whenever the same seed and settings would give another study."""
+GENERATOR_VERSION = 2
+"""Changes whenever the same seed and settings would give another study, prepared or as a planning scan.
+
+It stands for ``phantom.synthesis``, what that imports, and ``evaluation.cohorts.synthetic.planning_scan``.
+"""
 
 TRAINING_MARGIN_MM = 14.0
 """Kept around the brain for training: the dilated mask, and what blur and motion bring in from beyond it."""
@@ -126,6 +129,8 @@ def build_scene(
 ) -> Scene:
     """Warp the head, render its tissues, grow what enhances, place the lesions.
 
+    Vessels and other layers are mixed in over the oedema of the lesions: they run through it.
+
     Parameters
     ----------
     anatomy
@@ -144,9 +149,9 @@ def build_scene(
     layers = grow_contrast(warped, model, settings.contrast, streams[3])
     structures = _mark(warped, rendering.bright_kji, layers)
     t1, post = rendering.t1_kji, rendering.t1_post_kji
-    ghost_t1, ghost_post = _mix(t1, post, layers, member_mask(warped.labels_kji, PULSATING))
     metastases = draw_metastases(warped, _blocked(warped, layers), model, settings.metastases, streams[4])
     paint_oedema(t1, post, warped, metastases, model, streams[5])
+    ghost_t1, ghost_post = _mix(t1, post, layers, member_mask(warped.labels_kji, PULSATING))
     return Scene(
         warped, t1, post, structures, brain_mask(warped.labels_kji), ghost_t1, ghost_post, metastases
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -39,6 +39,7 @@ def make_study(
     name: str = "study",
     anatomy: str = "head",
     structures: np.ndarray | None = None,
+    lesion_volumes_mm3: Mapping[int, float] | None = None,
 ) -> StoredStudy:
     """Keep a study with these members' outputs on ``GRID`` and this reference on the T1-post grid."""
     brain = np.ones(GRID.shape_kji, dtype=bool)
@@ -57,4 +58,5 @@ def make_study(
         brain_mask_kji=brain,
         mode=AnalysisMode.FULL,
     )
-    return store(Case(name, anatomy, t1_post, None, labels, structures), prepared, probability, 1.5)
+    case = Case(name, anatomy, t1_post, None, labels, structures, lesion_volumes_mm3)
+    return store(case, prepared, probability, 1.5)

@@ -24,13 +24,15 @@ from evaluation.figures.sweeps import (
     SweepPoint,
 )
 from evaluation.scoring.pooling import pool, summarise
+from evaluation.scoring.statistics import share as ratio
 from evaluation.scoring.study import StudyScore
 from worker.model_set import OperatingPoint
 
 LOSSES = ("cross_entropy", "balanced_cross_entropy", "soft_dice", "focal")
 MEMBERS = tuple(f"{kind}-{loss}" for kind in ("t1_post", "subtraction") for loss in LOSSES)
 STRUCTURES = ("TRANSVERSE_SINUS", "CHOROID_PLEXUS", "CORTICAL_VEIN", "DURA", "NONE")
-THRESHOLDS = tuple(round(0.05 * n, 2) for n in range(1, 20))
+THRESHOLDS = (*(round(0.05 * n, 2) for n in range(1, 20)), 0.99, 0.9995)
+NO_LEVEL = FalsePositiveLevel(0.5, Estimate(None, None, None, 1), reached=False)
 
 
 def make_results(n_studies: int = 30, seed: int = 5) -> EvaluationResults:
@@ -75,7 +77,7 @@ def make_bare_results() -> EvaluationResults:
         summary=summarise(released),
         released=released,
         t1_post_only=None,
-        sweeps=(EnsembleSweep("all", MEMBERS[:1], points, (FalsePositiveLevel(0.5, None),)),),
+        sweeps=(EnsembleSweep("all", MEMBERS[:1], points, (NO_LEVEL,)),),
         comparison=None,
         correlation=MemberCorrelation(MEMBERS[:1], ((None,),), ((None,),)),
         reliability=Reliability(0.05, (ReliabilityBin(0.05, 1.0, 0, None, None),), None),
@@ -113,12 +115,13 @@ def _lesion(study: str, anatomy: str, number: int, rng: np.random.Generator) -> 
     )
     hd95_mm = float(rng.gamma(2, 0.7)) if detected else None
     return LesionOutcome(
-        study=study, anatomy=anatomy, number=number, volume_mm3=volume_mm3,
+        study=study, anatomy=anatomy, number=number, volume_mm3=volume_mm3, true_volume_mm3=None,
         equivalent_diameter_mm=equivalent_diameter_mm(volume_mm3),
         centroid_lps_mm=(float(rng.normal(0, 40)), -12.5, 31.25), detected=detected,
         strictly_detected=detected and number % 9 != 0,
         predicted_volume_mm3=volume_mm3 * float(rng.normal(0.95, 0.15)) if detected else 0.0, dice=dice,
         hd95_mm=hd95_mm, hd95_symmetric_mm=None if hd95_mm is None else 1.4 * hd95_mm,
+        surface_dice=None if hd95_mm is None else float(np.exp(-0.1 * hd95_mm)),
         member_peaks=tuple(float(rng.random()) for _ in MEMBERS),
     )  # fmt: skip
 
@@ -158,7 +161,9 @@ def _header(released: OperatingFigures) -> Header:
         software_version="0.2.0", evaluation_version=1, n_studies=released.pooled.n_studies,
         n_lesions=released.pooled.n_lesions,
         skipped=(
-            SkippedStudy("plain-0101", "no_enhancement", "vessels exceed T1 by 0.01, expected at least 0.05"),
+            SkippedStudy(
+                "plain-0101", "no_enhancement", "vessels exceed T1 by 0.01, expected at least 0.05", (60.0,)
+            ),
             SkippedStudy("plain-0102", "invalid_input", "study plain-0102 has no T1-post among t1.nii.gz"),
         ),
         threshold=0.4,
@@ -198,22 +203,27 @@ def _sweep(
                 invented,
                 sensitivity,
                 invented / n_studies,
-                detected / (detected + invented),
+                ratio(detected, detected + invented),
                 0.78 - 0.8 * (threshold - 0.4) ** 2 - 0.3 * worse,
                 1 - value,
                 invented / n_lesions,
             )
         )
     levels = tuple(
-        FalsePositiveLevel(fp, 0.6 + 0.08 * np.log2(4 * fp) - worse) for fp in (0.25, 0.5, 1.0, 2.0, 4.0)
+        _level(fp, 0.6 + 0.08 * np.log2(4 * fp) - worse, reached=worse < 0.2 or fp > 1)
+        for fp in (0.25, 0.5, 1.0, 2.0, 4.0)
     )
     return EnsembleSweep(name, members, tuple(points), levels)
 
 
+def _level(fp_per_scan: float, value: float, *, reached: bool) -> FalsePositiveLevel:
+    low, high = (value - 0.05, value + 0.04) if reached else (None, None)
+    return FalsePositiveLevel(fp_per_scan, Estimate(value, low, high, 7), reached)
+
+
 def _comparison() -> PairedComparison:
-    return PairedComparison(
-        "all", MEMBERS[5], 0.46, 0.702, 0.655, Estimate(0.047, 0.018, 0.079), 0.0016, 10_000, 7
-    )
+    difference = Estimate(0.047, 0.018, 0.079, 7)
+    return PairedComparison("all", MEMBERS[5], 0.46, 0.702, 0.655, True, difference, 0.0016, 10_000)
 
 
 def _correlation(rng: np.random.Generator) -> MemberCorrelation:

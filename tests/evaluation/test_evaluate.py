@@ -14,7 +14,7 @@ from core.settings import bundled_models_dir
 from core.study import AnalysisMode, QualityFlag
 from evaluation.cohorts.case import Case, Cohort, label_lesions
 from evaluation.cohorts.imported.study import ImportOptions
-from evaluation.evaluate import Contestant, evaluate
+from evaluation.evaluate import Contestant, describe_use, evaluate
 from evaluation.figures.results import EvaluationResults, SkippedStudy
 from evaluation.inference.cache import StudyCache, digest_inference
 from evaluation.inference.preparation import Preparation
@@ -23,7 +23,7 @@ from tests.synthetic import Sphere, distance_mm, grid_points, make_grid, make_vo
 from worker.brain import NetworkBrainExtraction
 from worker.ensemble import Ensemble
 from worker.model_set import ModelSet, read_model_set
-from worker.sessions import choose_engine
+from worker.sessions import CPU, choose_engine
 from worker.volumes import Volume
 
 LESIONS = (Sphere((30, -20, 30), 6), Sphere((-25, -30, 40), 8))
@@ -84,7 +84,7 @@ def runs(
     tmp_path_factory, model_set, analyser, contestant
 ) -> Iterator[tuple[list[list[str]], EvaluationResults]]:
     """Three runs: one cut after the first study, one that goes on, one that has nothing left to infer."""
-    cache = StudyCache(tmp_path_factory.mktemp("cache"), digest_inference(model_set, PROFILE, "f32"))
+    cache = StudyCache(tmp_path_factory.mktemp("cache"), digest_inference(model_set, PROFILE, "f32", CPU))
     made = []
     for run in ("cut", "whole", "again"):
         counted = Counted()
@@ -172,5 +172,21 @@ def test_results_come_back_from_json_as_they_were(runs):
 
 def test_every_result_says_what_it_was_measured_on(runs):
     _, results = runs
-    assert "Measured on synthetic studies" in results.header.research_use
-    assert "trained on synthetic studies" in results.header.research_use
+    assert results.header.research_use.startswith("Research use only, not a medical device. ")
+    assert results.header.research_use.endswith(" Measured on synthetic studies.")
+
+
+def test_what_the_networks_learned_from_is_said_in_the_manifests_words(runs, model_set):
+    _, results = runs
+    assert f"trained on {model_set.manifest.trained_on}." in results.header.research_use
+    assert describe_use("scans of 40 patients.", "patients") == (
+        "Research use only, not a medical device. The networks were trained on scans of 40 patients. "
+        "Measured on studies of patients."
+    )
+
+
+def test_a_refused_studys_lesions_are_known_and_counted_as_missed_beside(runs):
+    _, results = runs
+    (skipped,) = results.header.skipped
+    assert len(skipped.lesion_volumes_mm3) == len(LESIONS)
+    assert results.with_refused.all == pytest.approx(4 / 6)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from core.errors import InvalidInput, UnsuitableStudy
 from core.study_store import sha256_of_file
-from evaluation.cohorts.case import Case, Cohort, label_lesions
+from evaluation.cohorts.case import Case, Cohort
 from evaluation.cohorts.imported.dicom_studies import ChooseSeries, read_dicom_study
 from evaluation.cohorts.imported.nifti_studies import is_nifti_study, read_nifti_study
 from evaluation.cohorts.imported.study import OPTIONS_NAME, ImportedStudy, ImportOptions, read_options
@@ -38,12 +40,14 @@ def open_imported(folder: Path, choose: ChooseSeries) -> Cohort:
     options = read_options(folder)
     folders = {path.name: path for path in study_folders(folder)}
     _check_names(options, folders, folder)
+    digests = {name: _digest_study(path, options) for name, path in folders.items()}
     return Cohort(
         name=folder.resolve().name,
-        digest=_digest(folder, list(folders.values())),
+        digest=hashlib.sha256(json.dumps(digests).encode()).hexdigest(),
         case_names=tuple(folders),
         make=partial(_make_case, folders, options, choose),
         origin="patients",
+        case_digests=digests,
     )
 
 
@@ -58,8 +62,10 @@ def read_study(folder: Path, options: ImportOptions, choose: ChooseSeries) -> Im
         The service would turn the study down.
     """
     if is_nifti_study(folder):
-        return read_nifti_study(folder, options)
-    return read_dicom_study(folder, options, choose)
+        study = read_nifti_study(folder, options)
+    else:
+        study = read_dicom_study(folder, options, choose)
+    return replace(study, patient=options.patients.get(study.name, study.patient))
 
 
 def skipped(case_name: str, error: InvalidInput | UnsuitableStudy) -> SkippedStudy:
@@ -93,21 +99,25 @@ def _make_case(
         anatomy=study.patient,
         t1_post=study.t1_post,
         t1=study.t1,
-        reference_kji=label_lesions(study.reference_kji),
+        reference_kji=study.reference_kji,
     )
 
 
 def _check_names(options: ImportOptions, folders: dict[str, Path], folder: Path) -> None:
-    unknown = sorted(set(options.without_lesions) - set(folders))
-    if unknown:
-        raise InvalidInput(f"{folder / OPTIONS_NAME}: without_lesions names {unknown}, expected studies here")
+    for option, names in (("without_lesions", options.without_lesions), ("patients", options.patients)):
+        unknown = sorted(set(names) - set(folders))
+        if unknown:
+            raise InvalidInput(f"{folder / OPTIONS_NAME}: {option} names {unknown}, expected studies here")
 
 
-def _digest(folder: Path, folders: list[Path]) -> str:
-    """Cover the content of every file: another mask is another cohort."""
-    files = [path for study in folders for path in sorted(study.rglob("*")) if path.is_file()]
-    options = folder / OPTIONS_NAME
-    digest = hashlib.sha256()
-    for path in [options, *files] if options.exists() else files:
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{sha256_of_file(path)}\n".encode())
+def _digest_study(folder: Path, options: ImportOptions) -> str:
+    """Cover the content of the study's files and what the options say about it.
+
+    The reference counts as the scans do, since it is kept with what was inferred: a corrected one is another
+    case, and the only one that is run again.
+    """
+    digest = hashlib.sha256(json.dumps([folder.name, options.about(folder.name)], sort_keys=True).encode())
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            digest.update(f"{path.relative_to(folder).as_posix()}\0{sha256_of_file(path)}\n".encode())
     return digest.hexdigest()

@@ -1,4 +1,8 @@
-"""DICOM folders with a reference SEG -> ImportedStudy, loaded as the worker loads what it analyses."""
+"""DICOM folders with a reference SEG -> ImportedStudy, loaded as the worker loads what it analyses.
+
+A patient is called after a digest of the Patient ID: studies of one belong together, and no ID is written
+anywhere. That is a pseudonym, not anonymity: who has a list of IDs can find them out.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +17,16 @@ from pydicom.pixels.utils import iter_pixels
 
 from core.errors import InvalidInput, UnsuitableStudy
 from core.headers import frame_groups
-from core.logs import logger
+from core.logs import logger, pseudonym
 from core.provenance import MANUFACTURER
+from evaluation.cohorts.case import label_lesions
+from evaluation.cohorts.imported.dicom_segments import lesion_segments
 from evaluation.cohorts.imported.study import ImportedStudy, ImportOptions
 from worker.encoding.readback import Plane, read_plane
 from worker.volumes import SourceImages, Volume, load_volume
 
-SEGMENTATION_STORAGES = frozenset({"1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"})
+LABEL_MAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
+SEGMENTATION_STORAGES = frozenset({"1.2.840.10008.5.1.4.1.1.66.4", LABEL_MAP_STORAGE})
 """SOP classes Segmentation (BINARY, FRACTIONAL) and Label Map Segmentation."""
 
 FILLED = 0.5
@@ -50,20 +57,27 @@ def read_dicom_study(folder: Path, options: ImportOptions, choose: ChooseSeries)
     Raises
     ------
     InvalidInput
-        The folder is no study, or its SEG is missing, not the only one, made by this program, or not on
-        T1-post's voxels.
+        The folder is no study, or its SEG is missing, not the only one, made by this program, without a
+        segment that is a metastasis, or not on T1-post's voxels.
     UnsuitableStudy
         The service would turn the study down: no T1-post, or one that is no regular stack.
     """
     found = choose(folder)
     t1_post = load_volume(found.images.t1_post)
+    reference_kji = _read_reference(found.segmentations, t1_post, folder.name, options)
     return ImportedStudy(
         name=folder.name,
-        patient=folder.name,
+        patient=_patient_of(found.images.t1_post[0], folder.name),
         t1_post=t1_post,
         t1=_load_t1(found.images.t1, folder.name),
-        reference_kji=_read_reference(found.segmentations, t1_post, folder.name, options),
+        reference_kji=label_lesions(reference_kji),
     )
+
+
+def _patient_of(dataset: Dataset, study: str) -> str:
+    """Return a name for the patient; the study's own where the ID was removed."""
+    patient_id = str(dataset.get("PatientID") or "").strip()
+    return f"patient-{pseudonym(patient_id)}" if patient_id else study
 
 
 def _load_t1(datasets: Sequence[Dataset] | None, study: str) -> Volume | None:
@@ -89,7 +103,7 @@ def _read_reference(
         )
     reference_kji = np.zeros(t1_post.grid.shape_kji, dtype=np.bool_)
     for path in paths:
-        _paint(reference_kji, path, t1_post, study)
+        _paint(reference_kji, path, t1_post, study, options)
     return reference_kji
 
 
@@ -101,11 +115,14 @@ class _SegFrame:
     plane: Plane
 
 
-def _paint(reference_kji: NDArray[np.bool_], path: Path, t1_post: Volume, study: str) -> None:
-    """Set the voxels of every segment, each frame placed by its own geometry."""
+def _paint(
+    reference_kji: NDArray[np.bool_], path: Path, t1_post: Volume, study: str, options: ImportOptions
+) -> None:
+    """Set the voxels of the segments that are metastases, each frame placed by its own geometry."""
     seg = dcmread(path, stop_before_pixels=True)
     _check_origin(seg, path, t1_post, study)
-    for frame in _frames(path, seg, study):
+    numbers = lesion_segments(seg, options.segments, f"study {study}: {path.name}")
+    for frame in _frames(path, seg, numbers, study):
         index_kji = t1_post.grid.to_index_kji(frame.plane.to_lps_mm(frame.pixels_ji))
         nearest_kji = np.rint(index_kji).astype(np.int64)
         _check_place(index_kji, nearest_kji, t1_post, path, study)
@@ -125,18 +142,36 @@ def _check_origin(seg: Dataset, path: Path, t1_post: Volume, study: str) -> None
         )
 
 
-def _frames(path: Path, seg: Dataset, study: str) -> Iterator[_SegFrame]:
-    """Yield frames that hold a pixel of any segment: which number a segment has does not matter."""
-    least = FILLED * float(seg.get("MaximumFractionalValue") or 1)
+def _frames(path: Path, seg: Dataset, numbers: Sequence[int], study: str) -> Iterator[_SegFrame]:
+    """Yield frames that hold a pixel of one of these segments."""
     try:
-        for number, pixels in enumerate(iter_pixels(path)):
-            inside_ji = np.argwhere(np.asarray(pixels) >= least)
+        for frame, pixels in enumerate(iter_pixels(path)):
+            inside_ji = np.argwhere(_is_inside(np.asarray(pixels), seg, frame, numbers))
             if inside_ji.size:
-                yield _SegFrame(inside_ji.astype(np.float64), read_plane([*frame_groups(seg, number), seg]))
+                yield _SegFrame(inside_ji.astype(np.float64), read_plane([*frame_groups(seg, frame), seg]))
     except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise InvalidInput(
             f"study {study}: {path.name} cannot be read: {error}; expected a whole segmentation"
         ) from error
+
+
+def _is_inside(
+    pixels: NDArray[np.generic], seg: Dataset, frame: int, numbers: Sequence[int]
+) -> NDArray[np.bool_]:
+    """Tell which pixels are of these segments: in a label map by value, else by the segment of the frame."""
+    if seg.SOPClassUID == LABEL_MAP_STORAGE:
+        return np.isin(pixels, numbers)
+    if _segment_of(seg, frame) not in numbers:
+        return np.zeros(pixels.shape, dtype=np.bool_)
+    least = FILLED * float(seg.get("MaximumFractionalValue") or 1)
+    return np.asarray(pixels.astype(np.float64) >= least)
+
+
+def _segment_of(seg: Dataset, frame: int) -> int:
+    for group in frame_groups(seg, frame):
+        if "ReferencedSegmentNumber" in group:
+            return int(group.ReferencedSegmentNumber)
+    raise LookupError(f"frame {frame + 1} names no segment")
 
 
 def _check_place(

@@ -28,8 +28,13 @@ class ImportOptions(BaseModel):
         T1 lies on T1-post already: it is not registered again.
     enhancing_label
         Label of the enhancing tumour in a ``-seg`` file; None for BraTS-METS since 2023.
+    segments
+        Labels of the segments of a DICOM SEG that are metastases; empty for those that say so themselves.
     without_lesions
         Names of studies that have no metastasis and therefore no reference file.
+    patients
+        Name of a study -> what to call its patient, where several studies are one patient's: they are drawn
+        together by the bootstrap, and must not be on both sides of training and test.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,7 +42,15 @@ class ImportOptions(BaseModel):
     skull_stripped: bool = False
     registered: bool = False
     enhancing_label: int | None = Field(default=None, ge=1)
+    segments: tuple[str, ...] = ()
     without_lesions: tuple[str, ...] = ()
+    patients: dict[str, str] = {}
+
+    def about(self, study: str) -> dict[str, object]:
+        """Return all that these options say about one study; the others' names change nothing for it."""
+        common = self.model_dump(mode="json", exclude={"without_lesions", "patients"})
+        has_no_lesion = study in self.without_lesions
+        return {**common, "has_no_lesion": has_no_lesion, "patient": self.patients.get(study)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,14 +66,14 @@ class ImportedStudy:
     t1_post, t1
         As the worker loads them; ``t1`` is None where the study has none.
     reference_kji
-        bool, shape of T1-post: the enhancing part of every metastasis.
+        uint16, shape of T1-post: the number of the metastasis whose enhancing part it is, 0 elsewhere.
     """
 
     name: str
     patient: str
     t1_post: Volume
     t1: Volume | None
-    reference_kji: NDArray[np.bool_]
+    reference_kji: NDArray[np.uint16]
 
 
 def read_options(folder: Path) -> ImportOptions:

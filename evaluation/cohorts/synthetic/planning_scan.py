@@ -1,7 +1,12 @@
-"""Two planning scans of a synthetic head: grids, patient motion between them, coil, noise."""
+"""Two planning scans of a synthetic head: grids, patient motion between them, coil, noise.
+
+A change here that gives other voxels for the same seed raises ``phantom.synthesis.study.GENERATOR_VERSION``,
+as one in the synthesis does: a frozen cohort is fixed by that number.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +25,7 @@ from phantom.scanner import (
     sample_slices,
 )
 from phantom.synthesis.anatomy.structures import Enhancing
+from phantom.synthesis.lesions.metastases import Metastasis
 from phantom.synthesis.lesions.painting import paint_metastases
 from phantom.synthesis.study import Scene
 
@@ -59,7 +65,8 @@ class PlanningScanSettings:
     distortion_mm
         Root mean square of a smooth displacement of T1 that no rigid registration undoes.
     cut_mm
-        How much of the head is missing at the top.
+        How much of the head is missing at the top; of axial slices only, for a sagittal or coronal field of
+        view is square and covers the head again.
     """
 
     in_plane_mm: tuple[float, float] = (0.7, 1.0)
@@ -84,7 +91,12 @@ class PlanningScan:
     t1_kji, t1_post_kji
         float32 stored values, each on its own grid.
     labels_kji, structures_kji
-        On T1-post's grid: uint16 lesion numbers, uint8 of ``Enhancing``.
+        On T1-post's grid: uint16 lesion numbers without gaps, uint8 of ``Enhancing``.
+    lesion_volumes_mm3
+        Number in ``labels_kji`` -> volume of the whole enhancing part, also of a lesion that the edge of the
+        scan cuts; None where nobody knows.
+    lesions_outside
+        How many lesions of the head have no voxel in the scan; they are no reference lesions.
     """
 
     t1_kji: Floats
@@ -93,6 +105,8 @@ class PlanningScan:
     t1_post_grid: Grid
     labels_kji: NDArray[np.uint16]
     structures_kji: NDArray[np.uint8]
+    lesion_volumes_mm3: Mapping[int, float] | None = None
+    lesions_outside: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +145,8 @@ def scan_pair(scene: Scene, settings: PlanningScanSettings, seed: int) -> Planni
     post_grid = _lay_grid(box_lps_mm, protocol, np.eye(4))
     t1_grid = _lay_grid(box_lps_mm, protocol, motion)
     post = sample_slices(scene.t1_post_kji, scene.grid, post_grid, np.eye(4))
-    labels = paint_metastases(None, post, post_grid, scene.metastases)
+    painted = paint_metastases(None, post, post_grid, scene.metastases)
+    labels, volumes_mm3 = _renumber(painted, scene.metastases)
     t1 = sample_slices(_distort(scene.t1_kji, settings, streams[3]), scene.grid, t1_grid, motion)
     paint_metastases(t1, None, t1_grid, scene.metastases, to_head_lps=motion)
     return PlanningScan(
@@ -141,7 +156,20 @@ def scan_pair(scene: Scene, settings: PlanningScanSettings, seed: int) -> Planni
         t1_post_grid=post_grid,
         labels_kji=labels,
         structures_kji=_sample_nearest(scene.structures_kji, scene.grid, post_grid),
+        lesion_volumes_mm3=volumes_mm3,
+        lesions_outside=len(scene.metastases) - len(volumes_mm3),
     )
+
+
+def _renumber(
+    painted_kji: NDArray[np.uint16], metastases: Sequence[Metastasis]
+) -> tuple[NDArray[np.uint16], dict[int, float]]:
+    """Return the labels without those outside the scan or a gap for them, and each one's true volume."""
+    count = np.bincount(painted_kji.ravel(), minlength=len(metastases) + 1)
+    inside = [metastasis for metastasis in metastases if count[metastasis.number]]
+    numbers = np.zeros(len(count), dtype=np.uint16)
+    numbers[[metastasis.number for metastasis in inside]] = np.arange(len(inside)) + 1
+    return numbers[painted_kji], {n + 1: lesion.volume_mm3 for n, lesion in enumerate(inside)}
 
 
 def _draw_protocol(settings: PlanningScanSettings, rng: np.random.Generator) -> _Protocol:

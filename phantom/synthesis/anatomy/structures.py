@@ -63,6 +63,5 @@ class Enhancing(IntEnum):
     """A short piece of vessel that looks like a small lesion in cross-section."""
     T1_BRIGHT = 11
     """Bright before and after contrast: blood products, fat, melanin. Does not enhance."""
-    GHOST = 12
-    EXTRACEREBRAL = 13
+    EXTRACEREBRAL = 12
     """Mucosa, scalp, muscle, marrow."""

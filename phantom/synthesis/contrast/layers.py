@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from phantom.fields import Floats, Points, Shape
 from phantom.synthesis.anatomy.label_map import Box
-from phantom.synthesis.anatomy.structures import Enhancing
-from phantom.synthesis.signals.tissues import UPTAKE, t1_ms_at
+from phantom.synthesis.anatomy.structures import Enhancing, Structure
+from phantom.synthesis.signals.tissues import TISSUES, UPTAKE, t1_ms_at
 
 
 class Contrast(Protocol):
@@ -20,6 +20,11 @@ class Contrast(Protocol):
     @property
     def field_t(self) -> float:
         """Field strength in tesla, one of ``tissues.FIELDS_T``."""
+        ...
+
+    @property
+    def spin_echo(self) -> tuple[bool, bool]:
+        """Whether T1 and T1-post are spin echoes."""
         ...
 
     def signals(self, t1_ms: float, gd_mmol_l: float, proton_density: float = 1.0) -> tuple[float, float]:
@@ -36,9 +41,10 @@ class ContrastSettings:
     without a source are chosen: from anatomy textbooks, and by eye beside contrast-enhanced images.
     """
 
-    blood_mmol_l: tuple[float, float] = (0.5, 1.0)
-    """Of all blood in a study (0.1 mmol/kg in a plasma volume of 0.2 L/kg of extracellular space)."""
-    blood_spread: float = 0.06
+    blood_mmol_l: tuple[float, float] = (0.3, 1.0)
+    """Of all blood in a study (0.5 to 1: 0.1 mmol/kg in 0.2 L/kg of extracellular space; less: long after
+    the injection. Chosen that wide so that blood is not always brighter than a lesion)."""
+    blood_spread: float = 0.08
     """Relative standard deviation between veins, arteries and sinuses of one study (chosen)."""
     t1_spread: float = 0.08
     """Relative standard deviation of T1 of each structure without contrast (Bojorquez
@@ -48,9 +54,14 @@ class ContrastSettings:
     dura_mmol_l: tuple[float, float] = (0.15, 0.6)
     """Of dura, falx and tentorium, each drawn on its own (chosen: between brain and blood)."""
     inflow_share: float = 0.25
-    """Studies with arteries bright before contrast by inflow of fresh spins (chosen: gradient echo slabs)."""
+    """Gradient-echo studies with arteries bright before contrast by inflow of fresh spins (chosen: slabs)."""
     inflow_gain: tuple[float, float] = (1.4, 2.8)
     """Factor on their signal before contrast; after it, half as much is gained."""
+    arterial_void_shares: tuple[float, float] = (0.9, 0.6)
+    """Spin-echo images before and after contrast whose arteries are flow voids: their blood has left the
+    slice between excitation and echo (chosen)."""
+    arterial_void_signal: tuple[float, float] = (0.05, 0.4)
+    """Share of the signal such a void leaves (chosen)."""
 
     sinus_scale: tuple[float, float] = (0.7, 1.5)
     """Factor on the widths of the sinuses, log-uniform (chosen: radii of 1.5 to 6 mm)."""
@@ -63,7 +74,7 @@ class ContrastSettings:
     flow_void_floor: float = 0.3
     """Least share of the signal left."""
     granulations: tuple[int, int] = (0, 5)
-    """Arachnoid granulations: filling defects in the sinuses."""
+    """Arachnoid granulations: filling defects in the sinuses, with the signal of CSF."""
     granulation_radius_mm: tuple[float, float] = (1.2, 3.5)
     """Their radius (2 to 8 mm wide in anatomical series)."""
     cavernous_share: float = 0.95
@@ -176,6 +187,17 @@ class Uptake:
     def blood(self, structure: Enhancing) -> tuple[float, float]:
         """Return (T1, T1-post) of a structure filled with blood, nearly the same in all of them."""
         return self._signals(structure, self._blood_mmol_l, self._settings.blood_spread)
+
+    @property
+    def spin_echo(self) -> tuple[bool, bool]:
+        """Whether T1 and T1-post are spin echoes: flowing blood is dark in them."""
+        return self._model.spin_echo
+
+    def fluid(self) -> tuple[float, float]:
+        """Return (T1, T1-post) of CSF."""
+        tissue = TISSUES[Structure.CSF]
+        t1_ms = t1_ms_at(tissue, self._model.field_t)
+        return self._model.signals(t1_ms, tissue.gd_mmol_l, tissue.proton_density)
 
     def gland(self, structure: Enhancing) -> tuple[float, float]:
         """Return (T1, T1-post) of a tissue without a blood-brain barrier."""

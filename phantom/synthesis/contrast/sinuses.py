@@ -84,10 +84,13 @@ def grow_sinuses(
     minor = float(rng.uniform(*settings.transverse_asymmetry))
     sides = (scale, scale * minor) if rng.random() < 0.65 else (scale * minor, scale)  # the right one leads
     box, fraction = join([labelled, _channels(terrain, scale, sides, rng), _tubes(terrain, sides, rng)])
-    _dig_granulations(fraction, settings, rng)
-    t1, post = uptake.blood(Enhancing.SINUS)
+    holes = _granulations(fraction, settings, rng)
     flow = _flow(fraction.shape, settings, rng)
-    layers = [ContrastLayer(Enhancing.SINUS, box, fraction, t1 * flow, post * flow)]
+    t1, post = (
+        blood * flow * (1 - holes) + fluid * holes
+        for blood, fluid in zip(uptake.blood(Enhancing.SINUS), uptake.fluid(), strict=True)
+    )
+    layers = [ContrastLayer(Enhancing.SINUS, box, fraction, t1, post)]
     if rng.random() < settings.cavernous_share:
         layers.append(_cavernous(terrain, uptake, rng))
     return tuple(layer for layer in layers if layer.fraction.size)
@@ -211,19 +214,21 @@ def _tubes(terrain: Terrain, sides: tuple[float, float], rng: np.random.Generato
     return paint(tubes, terrain.shape)
 
 
-def _dig_granulations(fraction: Floats, settings: ContrastSettings, rng: np.random.Generator) -> None:
-    """Leave round holes in the sinuses, in place."""
+def _granulations(fraction: Floats, settings: ContrastSettings, rng: np.random.Generator) -> Floats:
+    """Return the share of each voxel in arachnoid granulations: round, filled with CSF."""
+    holes = np.zeros(fraction.shape, dtype=np.float32)
     filled = np.flatnonzero(fraction > 0.9)
     if not len(filled):
-        return
+        return holes
     for _ in range(int(rng.integers(settings.granulations[0], settings.granulations[1] + 1))):
         centre = np.array(np.unravel_index(int(rng.choice(filled)), fraction.shape))
         radius = float(rng.uniform(*settings.granulation_radius_mm))
         low = np.maximum(centre - int(radius + 2), 0)
         window = tuple(slice(int(a), int(b)) for a, b in zip(low, centre + int(radius + 3), strict=True))
-        offsets = np.indices(fraction[window].shape) + (low - centre)[:, None, None, None]
+        offsets = np.indices(holes[window].shape) + (low - centre)[:, None, None, None]
         hole = np.clip(radius + 0.5 - np.sqrt((offsets**2).sum(axis=0)), 0, 1)
-        fraction[window] *= 1 - hole
+        holes[window] = np.maximum(holes[window], hole)
+    return holes
 
 
 def _flow(shape: tuple[int, ...], settings: ContrastSettings, rng: np.random.Generator) -> Floats:

@@ -107,11 +107,18 @@ def grow_vessels(
 def _arterial_blood(
     uptake: Uptake, settings: ContrastSettings, rng: np.random.Generator
 ) -> tuple[float, float]:
+    """Let flow brighten arteries in gradient echoes and void them in spin echoes, each image by its own."""
+    gain = float(rng.uniform(*settings.inflow_gain)) if rng.random() < settings.inflow_share else 1.0
+    left = float(rng.uniform(*settings.arterial_void_signal))
+    chance = rng.random()  # one for both: what is void after contrast is void before
+    factors = [
+        (left if chance < void_share else 1.0) if spin_echo else inflow
+        for spin_echo, void_share, inflow in zip(
+            uptake.spin_echo, settings.arterial_void_shares, (gain, 0.5 + 0.5 * gain), strict=True
+        )
+    ]
     t1, post = uptake.blood(Enhancing.ARTERY)
-    if rng.random() >= settings.inflow_share:
-        return t1, post
-    gain = float(rng.uniform(*settings.inflow_gain))
-    return t1 * gain, post * (0.5 + 0.5 * gain)
+    return t1 * factors[0], post * factors[1]
 
 
 def _arteries(terrain: Terrain, settings: ContrastSettings, rng: np.random.Generator) -> list[Tube]:

@@ -29,6 +29,9 @@ OEDEMA_BLUR_STEPS = 0.7
 OEDEMA_STRENGTH = (0.55, 1.0)
 """How much of the white matter's signal it replaces."""
 
+OEDEMA_BORDER_VOXELS = 0.6
+"""Standard deviation of its partial volume at cortex and ventricles: about that of the tissues' borders."""
+
 WHITE_MATTER = frozenset({Structure.WHITE_MATTER, Structure.CEREBELLAR_WHITE})
 
 
@@ -42,10 +45,13 @@ def paint_oedema(
 ) -> None:
     """Darken the white matter around metastases in both volumes, in place.
 
+    It takes away a share of the signal, so that what is brighter than white matter stays so. Vessels run
+    through oedema with their own blood: they are mixed in afterwards.
+
     Parameters
     ----------
     t1_kji, t1_post_kji
-        float32 on the head's grid.
+        float32 on the head's grid, relative to white matter without contrast.
     anatomy
         The head.
     metastases
@@ -62,7 +68,7 @@ def paint_oedema(
         share = _oedema_share(metastasis, anatomy, box, rng) * np.float32(rng.uniform(*OEDEMA_STRENGTH))
         signals = model.signals(metastasis.oedema_t1_ms, 0.0)
         for volume, signal in zip((t1_kji, t1_post_kji), signals, strict=True):
-            volume[box] += share * np.minimum(np.float32(signal) - volume[box], 0)
+            volume[box] *= 1 - share * np.float32(max(1 - float(signal), 0))  # white matter is 1
 
 
 def _oedema_box(metastasis: Metastasis, grid: Grid) -> Box:
@@ -81,7 +87,8 @@ def _oedema_share(metastasis: Metastasis, anatomy: Anatomy, box: Box, rng: np.ra
     reach_mm = metastasis.oedema_mm * np.maximum(waves, 0.2)
     edge_mm = max(OEDEMA_EDGE_MM, OEDEMA_EDGE_SHARE * metastasis.oedema_mm)
     share = np.clip((reach_mm - arrival_mm) / edge_mm + 0.5, 0, 1).astype(np.float32)
-    return refine(_smoothed_within(share, white[every]), OEDEMA_STEP, white.shape) * white
+    filled = ndimage.gaussian_filter(white.astype(np.float32), OEDEMA_BORDER_VOXELS, truncate=3.0)
+    return np.asarray(refine(_smoothed_within(share, white[every]), OEDEMA_STEP, white.shape) * filled)
 
 
 def _smoothed_within(share: Floats, white: Mask) -> Floats:

@@ -83,11 +83,11 @@ class MetastasisSettings:
     filled_max_cm3: float = 60.0
     """Largest volume with the core: a greater core would not fit the skull (chosen)."""
 
-    concentration_median_mmol_l: float = 0.25
-    """Gadolinium in the wall, log-normal median (Bloch steady state: 1.4 of white matter at 3 T)."""
-    concentration_sigma: float = 0.5
-    """Its log-normal spread (chosen)."""
-    concentration_range_mmol_l: Range = (0.06, 0.9)
+    concentration_median_mmol_l: float = 0.3
+    """Gadolinium in the wall, log-normal median (Bloch steady state: 1.5 of white matter at 3 T)."""
+    concentration_sigma: float = 0.6
+    """Its log-normal spread (chosen: a good share of lesions is as bright as blood)."""
+    concentration_range_mmol_l: Range = (0.06, 1.2)
     """Its truncation: barely visible without subtraction, and brighter than blood (chosen)."""
     texture: Range = (0.10, 0.30)
     """Relative standard deviation of the enhancement within a lesion (chosen)."""

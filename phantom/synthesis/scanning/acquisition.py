@@ -15,6 +15,12 @@ Matrix = NDArray[np.float32]
 LEAST_BLUR = 1e-4
 """Voxels; stands for no blur where one is divided by."""
 
+FWHM_PER_SIGMA = 2.3548
+"""Full width at half maximum of a Gaussian of standard deviation 1."""
+
+LEAST_NOISE_SIGMA = 0.2
+"""Samples; a narrower filter changes nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Axis:
@@ -39,6 +45,21 @@ class Axis:
     blur: float = 0.0
     kept: float = 1.0
     order: int = 1
+
+    def response(self, size: int) -> Matrix:
+        """Return the (size, size) matrix of a signal that is sampled and interpolated back."""
+        return self.interpolation(size) @ self.sampling(size)
+
+    def noise_shaping(self, size: int, fwhm: float) -> Matrix:
+        """Return the (size, n) matrix that makes of n values of white noise that of interpolated samples.
+
+        Samples have noise of standard deviation 1 that is correlated over ``fwhm`` voxels. The matrix is a
+        square root of the covariance of their interpolation, with at most as many values as voxels: what is
+        sampled finely costs no more than what is not.
+        """
+        shaping = self.interpolation(size) @ _correlation(self._count(size), fwhm / self.spacing)
+        _, root = np.linalg.qr(shaping.T)
+        return np.asarray(root.T)
 
     def sampling(self, size: int) -> Matrix:
         """Return the (samples, size) matrix that averages voxels over the profile of each sample.
@@ -86,6 +107,16 @@ def _integral_of_step(
     """Integrate the normal distribution function about a centre up to x."""
     z = (x - centre) / sigma
     return np.asarray(sigma * (z * special.ndtr(z) + np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)))
+
+
+def _correlation(count: int, fwhm: float) -> Matrix:
+    """Return the (count, count) matrix of a Gaussian filter that keeps the variance of white noise."""
+    sigma = fwhm / FWHM_PER_SIGMA
+    if sigma < LEAST_NOISE_SIGMA:
+        return np.eye(count, dtype=np.float32)
+    distance = np.subtract.outer(np.arange(count), np.arange(count)) / sigma
+    kernel = np.exp(-(distance**2) / 2)
+    return np.asarray(kernel / np.sqrt((kernel**2).sum(axis=1, keepdims=True)), dtype=np.float32)
 
 
 def _truncation(size: int, kept: float) -> NDArray[np.float64]:

@@ -7,18 +7,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from phantom.fields import Floats, Mask, refine, signed_distance, smooth_noise
-from phantom.synthesis.scanning.acquisition import apply_along
+from phantom.synthesis.scanning.acquisition import Matrix, apply_along
 from phantom.synthesis.scanning.artefacts import add_ghosts, move_during_scan, smooth_field
 from phantom.synthesis.scanning.displacement import displace, rigid_about_centre
 from phantom.synthesis.scanning.settings import CUBIC, LINEAR, Resolution, ScanDraw, ScanSettings, draw_scans
 
 __all__ = ["Resolution", "ScanDraw", "ScanSettings", "draw_scans", "imperfect_mask", "misregister", "scan"]
-
-FWHM_PER_SIGMA = 2.3548
-"""Full width at half maximum of a Gaussian of standard deviation 1."""
-
-LEAST_NOISE_SIGMA = 0.2
-"""Samples; a narrower filter changes nothing."""
 
 DISTORTION_MM = 32
 """Distance over which distortion changes."""
@@ -56,39 +50,37 @@ def scan(signal_kji: Floats, ghost_source_kji: Floats, draw: ScanDraw, rng: np.r
     shading = smooth_field(draw.bias, signal.shape)
     signal = signal * np.exp(shading, out=shading)
     for axis, sampled in enumerate(draw.axes):
-        signal = apply_along(sampled.sampling(signal_kji.shape[axis]), signal, axis)
+        signal = apply_along(sampled.response(signal_kji.shape[axis]), signal, axis)
     signal = _with_noise(signal, draw, rng)
-    for axis, sampled in enumerate(draw.axes):
-        signal = apply_along(sampled.interpolation(signal_kji.shape[axis]), signal, axis)
-    np.maximum(signal, 0, out=signal)
     np.power(signal, np.float32(draw.gamma), out=signal)
     signal *= np.float32(draw.gain)
     return signal
 
 
 def _with_noise(signal: Floats, draw: ScanDraw, rng: np.random.Generator) -> Floats:
-    """Return the magnitude of a complex signal with noise in both channels (Rice)."""
+    """Return the magnitude of a complex signal with noise in both channels (Rice).
+
+    It is taken after the interpolation, as in zero filling; before it, only the noise of air would differ.
+    """
     spread = smooth_field(draw.g_factor, signal.shape)
     np.exp(spread, out=spread)
     spread *= np.float32(draw.noise)
-    sigmas = [draw.noise_fwhm_mm / FWHM_PER_SIGMA / axis.spacing for axis in draw.axes]
-    in_phase = _noise(signal.shape, sigmas, rng)
+    shaping = [
+        axis.noise_shaping(size, draw.noise_fwhm_mm)
+        for axis, size in zip(draw.axes, signal.shape, strict=True)
+    ]
+    in_phase = _noise(shaping, rng)
     in_phase *= spread
     in_phase += signal
-    quadrature = _noise(signal.shape, sigmas, rng)
+    quadrature = _noise(shaping, rng)
     quadrature *= spread
     return np.hypot(in_phase, quadrature, out=in_phase)
 
 
-def _noise(shape: tuple[int, ...], sigmas: list[float], rng: np.random.Generator) -> Floats:
-    """Return noise of standard deviation 1, correlated where a filter is wide enough to matter."""
-    noise: Floats = rng.standard_normal(shape, dtype=np.float32)
-    for axis, sigma in enumerate(sigmas):
-        if sigma > LEAST_NOISE_SIGMA:
-            kernel = np.exp(-((np.arange(-3, 4) / sigma) ** 2) / 2)
-            kernel = kernel[kernel > 1e-3 * kernel.max()]
-            kernel /= np.sqrt((kernel**2).sum())
-            noise = ndimage.correlate1d(noise, kernel, axis=axis, mode="nearest")
+def _noise(shaping: list[Matrix], rng: np.random.Generator) -> Floats:
+    noise: Floats = rng.standard_normal([matrix.shape[1] for matrix in shaping], dtype=np.float32)
+    for axis, matrix in enumerate(shaping):
+        noise = apply_along(matrix, noise, axis)
     return noise
 
 

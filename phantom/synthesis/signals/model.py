@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phantom.synthesis.anatomy.structures import Structure
-from phantom.synthesis.signals.bloch import Sequence
+from phantom.synthesis.signals.bloch import Protocol, Sequence
 from phantom.synthesis.signals.protocols import Contrast, draw_contrast, raw_signal
 from phantom.synthesis.signals.tissues import FIELDS_T, TISSUES, t1_ms_at
 
@@ -139,6 +139,14 @@ class SignalModel:
     gamma: float
     t1_ms: tuple[float, ...]
     proton_density: tuple[float, ...]
+
+    @property
+    def spin_echo(self) -> tuple[bool, bool]:
+        """Whether T1 and T1-post are spin echoes."""
+        pre, post = (
+            isinstance(image, Protocol) and image.sequence is Sequence.SE for image in (self.pre, self.post)
+        )
+        return pre, post
 
     def signals(
         self, t1_ms: FloatOrArray, gd_mmol_l: FloatOrArray | float, proton_density: float = 1.0

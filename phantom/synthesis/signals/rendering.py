@@ -10,7 +10,6 @@ from scipy import ndimage
 
 from phantom.fields import Floats, Mask, refine, smooth_noise
 from phantom.synthesis.anatomy.structures import Structure
-from phantom.synthesis.signals.bloch import Protocol, Sequence
 from phantom.synthesis.signals.model import SignalModel, SignalSettings, draw_signal_model
 from phantom.synthesis.signals.texture import bright_spots, hypointensity, tissue_texture
 from phantom.synthesis.signals.tissues import FAT, TISSUES, t1_ms_at
@@ -124,7 +123,7 @@ def _with_flow(
     palette: _Palette, model: SignalModel, settings: SignalSettings, rng: np.random.Generator
 ) -> _Palette:
     """Let the blood of the carotids be dark, bright by inflow, or as still blood."""
-    spin_echo = isinstance(model.post, Protocol) and model.post.sequence is Sequence.SE
+    _, spin_echo = model.spin_echo
     void_share = settings.carotid_void_share * (2 if spin_echo else 1)
     kind = rng.random()
     if kind < void_share:

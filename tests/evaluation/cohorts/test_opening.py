@@ -69,3 +69,10 @@ def test_a_reference_with_gaps_in_its_numbers_is_refused():
     reference[1, 1, 1], reference[3, 3, 3] = 1, 3
     with pytest.raises(InvalidInput, match=r"has no lesion \[2\], expected numbers without gaps"):
         Case("a", "head", SCAN, None, reference)
+
+
+def test_volumes_belong_to_the_lesions_of_the_reference():
+    reference = np.zeros(GRID.shape_kji, np.uint16)
+    reference[1, 1, 1] = 1
+    with pytest.raises(InvalidInput, match=r"case a has volumes of lesions \[2\], expected \[1\]"):
+        Case("a", "head", SCAN, None, reference, lesion_volumes_mm3={2: 7.0})

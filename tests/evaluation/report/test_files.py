@@ -1,5 +1,6 @@
 import csv
 import io
+import json
 
 import pytest
 
@@ -26,10 +27,22 @@ def rows_of(path):
         return list(csv.DictReader(stream))
 
 
-def test_four_files_are_written(folder):
+def test_five_files_are_written(folder):
     names = sorted(path.name for path in folder.iterdir())
 
-    assert names == ["lesions.csv", "report.html", "results.json", "scans.csv"]
+    assert names == ["lesions.csv", "report.html", "results.json", "scans.csv", "summary.json"]
+
+
+def test_the_summary_says_what_was_measured_with_what(folder, results):
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+
+    assert set(summary) == {
+        "sensitivity", "fp_per_scan", "ppv", "median_dice", "median_hd95_mm", "volume_r", "count_r",
+        "n_studies", "n_lesions", "threshold", "members", "cohort", "model_digest", "precision",
+    }  # fmt: skip
+    assert set(summary["sensitivity"]) == {"all", "ge_3mm", "ge_5mm", "ge_6mm"}
+    assert summary["fp_per_scan"] == results.summary.fp_per_scan
+    assert summary["cohort"] == results.header.cohort
 
 
 def test_the_results_come_back(folder, results):

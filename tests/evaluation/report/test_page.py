@@ -4,10 +4,13 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from evaluation.figures.results import GroupSummary, SkippedStudy, SummarySensitivity
+from evaluation.report import StressRun
 from evaluation.report.page import render_page
 from tests.evaluation.made_up_results import make_bare_results, make_results, rename_study
 
 COMMAND = "metserve evaluate --cohort test.toml --out report"
+NOTHING_FOUND = SummarySensitivity(0.0, 0.0, 0.0, 0.0)
 HOSTILE = '"><img src=x onerror=alert(1)>&{{ 7 * 7 }}'
 
 
@@ -18,7 +21,9 @@ def results():
 
 @pytest.fixture(scope="module")
 def page(results) -> str:
-    return render_page(results, COMMAND, [("thick slices", replace(results.summary, fp_per_scan=1.25))])
+    return render_page(
+        results, COMMAND, [StressRun("thick slices", replace(results.summary, fp_per_scan=1.25))]
+    )
 
 
 def parse(page: str) -> ET.Element:
@@ -122,6 +127,32 @@ def test_refused_studies_are_listed_with_their_reason(page):
     assert "vessels exceed T1 by 0.01, expected at least 0.05" in said
 
 
+def test_sensitivity_with_the_metastases_of_refused_studies_missed_is_said_where_they_are_known(results):
+    known = replace(results, with_refused=SummarySensitivity(0.512, 0.6, 0.7, 0.803))
+
+    assert "How many metastases were in them is not known of all" in text_of(
+        render_page(results, COMMAND, [])
+    )
+    said = text_of(render_page(known, COMMAND, []))
+    assert "counted as missed, sensitivity is 51.2 %, and 80.3 % of those of 6 mm or more" in said
+
+
+def test_refused_studies_of_a_stress_cohort_are_listed(results):
+    refused = SkippedStudy("truncated-000", "no_brain_found", "0.1 L, expected 0.3 to 3 L", (30.0, 80.0))
+    stressed = replace(results, groups=(GroupSummary("stress", "truncated", (refused,), None),))
+
+    page = render_page(stressed, COMMAND, [])
+
+    row = next(r for r in parse(page).iter("tr") if "".join(r[0].itertext()) == "truncated-000")
+    assert ["".join(cell.itertext()) for cell in row[1:4]] == ["stress, truncated", "2", "no brain found"]
+
+
+def test_thresholds_near_1_keep_their_digits(page):
+    heads = ["".join(row[0].itertext()) for row in parse(page).iter("tr")]
+
+    assert {"0.95", "0.99", "0.9995"} <= set(heads)
+
+
 def test_stress_cohorts_have_a_row(page):
     row = next(r for r in parse(page).iter("tr") if "".join(r[0].itertext()) == "thick slices")
 
@@ -129,12 +160,13 @@ def test_stress_cohorts_have_a_row(page):
 
 
 def test_a_stress_cohort_that_was_refused_whole_has_dashes(results):
-    page = render_page(results, COMMAND, [("truncated (7 refused)", None)])
+    page = render_page(results, COMMAND, [StressRun("truncated (7 refused)", None, NOTHING_FOUND)])
     row = next(r for r in parse(page).iter("tr") if "".join(r[0].itertext()) == "truncated (7 refused)")
 
-    first, *others = ["".join(cell.itertext()) for cell in row[1:]]
+    first, *others, last = ["".join(cell.itertext()) for cell in row[1:]]
     assert first == "0"
     assert set(others) == {"–"}
+    assert last == "0.0\N{NO-BREAK SPACE}%"
 
 
 def test_the_command_is_printed(page):
@@ -146,7 +178,7 @@ def test_names_are_text_and_nothing_else(results):
     members = (HOSTILE, *results.header.members[1:])
     named = replace(named, correlation=replace(results.correlation, members=members))
 
-    page = render_page(named, f"metserve evaluate {HOSTILE}", [(HOSTILE, results.summary)])
+    page = render_page(named, f"metserve evaluate {HOSTILE}", [StressRun(HOSTILE, results.summary)])
 
     assert "<img" not in page
     assert text_of(page).count(HOSTILE) >= 8
@@ -155,7 +187,10 @@ def test_names_are_text_and_nothing_else(results):
 def test_the_same_results_give_the_same_page(page, results):
     again = type(results).from_json(results.to_json())
 
-    assert render_page(again, COMMAND, [("thick slices", replace(results.summary, fp_per_scan=1.25))]) == page
+    assert (
+        render_page(again, COMMAND, [StressRun("thick slices", replace(results.summary, fp_per_scan=1.25))])
+        == page
+    )
 
 
 def test_figures_without_a_value_are_dashes():

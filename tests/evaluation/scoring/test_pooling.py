@@ -9,7 +9,7 @@ import pytest
 from evaluation.cohorts.case import Case, CaseGroup, Cohort
 from evaluation.evaluate import add_stress
 from evaluation.figures.results import EvaluationResults, GroupSummary, SkippedStudy
-from evaluation.scoring.pooling import pool, summarise, summarise_groups
+from evaluation.scoring.pooling import count_refused, pool, summarise, summarise_groups
 from evaluation.scoring.study import StudyScore
 from tests.evaluation.made_up_results import MEMBERS, make_results
 from worker.model_set import OperatingPoint
@@ -95,6 +95,49 @@ def test_a_kind_that_was_refused_whole_has_reasons_and_no_figures(scores: list[S
 
     assert whole.skipped == ()
     assert cut == GroupSummary("mixed", "truncated", (refused,), None)
+
+
+def test_metastases_of_refused_studies_can_be_counted_as_missed(results: EvaluationResults) -> None:
+    lesions = results.released.lesions
+    refused = SkippedStudy("cut-000", "no_brain_found", "", (10.0, 200.0))
+    large = [lesion for lesion in lesions if lesion.volume_mm3 > 113]  # 6 mm
+
+    missed = count_refused(lesions, [refused])
+
+    assert missed is not None
+    assert missed.all == sum(lesion.detected for lesion in lesions) / (len(lesions) + 2)
+    assert missed.ge_6mm == sum(lesion.detected for lesion in large) / (len(large) + 1)
+
+
+def test_without_refusals_or_with_unknown_ones_nothing_is_counted_as_missed(
+    results: EvaluationResults,
+) -> None:
+    known, unknown = SkippedStudy("a", "", "", (10.0,)), SkippedStudy("b", "", "")
+
+    assert count_refused(results.released.lesions, []) is None
+    assert count_refused(results.released.lesions, [known, unknown]) is None
+
+
+def test_correlations_of_totals_are_over_scans_with_lesions(
+    scores: list[StudyScore], results: EvaluationResults
+) -> None:
+    own = [score for score in scores if score.study.n_reference]
+    some, every = pool(own, MEMBERS, POINT).pooled, results.released.pooled
+
+    assert (every.volume_r, every.count_r) == (some.volume_r_all_scans, some.count_r_all_scans)
+    assert every.count_r_all_scans != every.count_r
+
+
+def test_size_classes_go_by_the_true_volume_where_it_is_known(scores: list[StudyScore]) -> None:
+    drawn = [
+        replace(score, lesions=tuple(replace(lesion, true_volume_mm3=600.0) for lesion in score.lesions))
+        for score in scores
+    ]
+
+    by_size = {row.size: row.detected for row in pool(drawn, MEMBERS, POINT).pooled.sensitivity}
+
+    assert by_size["ge_10mm"] == by_size["all"]
+    assert by_size["lt_6mm"].trials == 0
 
 
 def test_a_cohort_without_kinds_is_one(scores: list[StudyScore], results: EvaluationResults) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from evaluation.figures.pooled import Estimate
 from evaluation.figures.size_classes import SIZE_CLASSES, equivalent_diameter_mm, in_size_class
 from evaluation.scoring.statistics import (
     bland_altman,
@@ -62,8 +63,13 @@ def test_the_bootstrap_gives_the_same_interval_again():
 
 
 def test_scans_of_one_anatomy_are_drawn_together():
+    halves = bootstrap_ratio(["a", "a", "b", "b"], [1, 0, 1, 0], [1] * 4)
+    assert (halves.low, halves.high, halves.n_anatomies) == (0.5, 0.5, 2)
+
+
+def test_one_anatomy_has_a_figure_and_no_interval():
     one_head = bootstrap_ratio(["a"] * 6, [1, 0, 1, 0, 1, 0], [1] * 6)
-    assert (one_head.low, one_head.high) == (0.5, 0.5)
+    assert one_head == Estimate(0.5, None, None, 1)
 
 
 def test_every_replicate_draws_as_many_groups_as_there_are():
@@ -75,10 +81,10 @@ def test_every_replicate_draws_as_many_groups_as_there_are():
 @pytest.mark.parametrize(
     ("volume_mm3", "classes"),
     [
-        (14.0, {"all", "lt_3mm"}),
-        (15.0, {"all", "from_3_to_6mm", "ge_3mm"}),
-        (66.0, {"all", "from_3_to_6mm", "ge_3mm", "ge_5mm"}),
-        (114.0, {"all", "ge_3mm", "ge_5mm", "ge_6mm"}),
+        (14.0, {"all", "lt_3mm", "lt_5mm", "lt_6mm"}),
+        (15.0, {"all", "lt_5mm", "lt_6mm", "from_3_to_6mm", "ge_3mm"}),
+        (66.0, {"all", "lt_6mm", "from_3_to_6mm", "ge_3mm", "ge_5mm"}),
+        (114.0, {"all", "from_6_to_10mm", "ge_3mm", "ge_5mm", "ge_6mm"}),
         (524.0, {"all", "ge_3mm", "ge_5mm", "ge_6mm", "ge_10mm"}),
     ],
 )

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from core.study import AnalysisMode
+from evaluation.figures.size_classes import equivalent_diameter_mm
 from evaluation.scoring.pooling import pool, summarise
 from evaluation.scoring.study import score_study
 from phantom.synthesis.anatomy.structures import Enhancing
@@ -14,8 +17,8 @@ POINT = OperatingPoint(threshold=0.4, minimum_component_voxels=4)
 LARGE, SMALL, SINUS, NOTHING = (12, 12, 12), (30, 12, 12), (12, 34, 12), (30, 34, 34)
 
 
-def score(outputs: np.ndarray, reference: np.ndarray, structures: np.ndarray | None = None, **names: str):
-    study = make_study([outputs], reference, structures=structures, **names)
+def score(outputs: np.ndarray, reference: np.ndarray, structures: np.ndarray | None = None, **about: Any):
+    study = make_study([outputs], reference, structures=structures, **about)
     peaks = dict.fromkeys(range(1, int(study.reference_kji.max()) + 1), (0.9,))
     return score_study(study, MEMBERS[:1], AnalysisMode.FULL, POINT, peaks)
 
@@ -35,7 +38,7 @@ def test_rates_of_a_scan_divide_by_its_reference_lesions():
 def test_a_lesion_found_whole_has_dice_one_and_no_distance():
     (lesion,) = score(blobs([LARGE], 4, 1.0), spheres(LARGE)).lesions
     assert (lesion.detected, lesion.strictly_detected) == (True, True)
-    assert (lesion.dice, lesion.hd95_mm, lesion.hd95_symmetric_mm) == (1, 0, 0)
+    assert (lesion.dice, lesion.hd95_mm, lesion.hd95_symmetric_mm, lesion.surface_dice) == (1, 0, 0, 1)
     assert lesion.predicted_volume_mm3 == lesion.volume_mm3
     np.testing.assert_allclose(lesion.centroid_lps_mm, GRID.to_lps_mm(LARGE), atol=1e-9)
 
@@ -43,15 +46,29 @@ def test_a_lesion_found_whole_has_dice_one_and_no_distance():
 def test_a_missed_lesion_has_dice_nought_and_no_distance():
     (lesion,) = score(blobs([NOTHING], 4), spheres(LARGE)).lesions
     assert (lesion.detected, lesion.dice, lesion.predicted_volume_mm3) == (False, 0, 0)
-    assert (lesion.hd95_mm, lesion.hd95_symmetric_mm) == (None, None)
+    assert (lesion.hd95_mm, lesion.hd95_symmetric_mm, lesion.surface_dice) == (None, None, None)
 
 
 def test_a_false_positive_is_named_after_the_structure_it_sits_on():
     structures = np.zeros(GRID.shape_kji, dtype=np.uint8)
-    structures[12, 31:38, 12] = Enhancing.SINUS
-    structures[12, 34, 14:16] = Enhancing.VEIN
+    structures[10:14, 31:38, 8:17] = Enhancing.SINUS
+    structures[14, 34, 10:16] = Enhancing.VEIN
     found = score(blobs([LARGE, SINUS, NOTHING], 4, 1.0), spheres(LARGE), structures).false_positives
     assert sorted(invented.structure for invented in found) == ["NONE", "SINUS"]
+
+
+def test_a_structure_that_covers_little_of_a_false_positive_does_not_explain_it():
+    structures = np.zeros(GRID.shape_kji, dtype=np.uint8)
+    structures[12, 31:38, 12] = Enhancing.VEIN
+    (invented,) = score(blobs([SINUS], 4, 1.0), spheres(LARGE), structures).false_positives
+    assert invented.structure == "NONE"
+
+
+def test_the_size_of_a_lesion_is_what_was_drawn_and_its_volume_what_voxels_show():
+    (lesion,) = score(blobs([LARGE], 4, 1.0), spheres(LARGE), lesion_volumes_mm3={1: 60.0}).lesions
+    assert (lesion.true_volume_mm3, lesion.size_mm3) == (60.0, 60.0)
+    assert lesion.volume_mm3 == np.count_nonzero(spheres(LARGE))
+    assert lesion.equivalent_diameter_mm == equivalent_diameter_mm(60.0)
 
 
 def test_without_structures_nobody_says_where_false_positives_sit():

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from evaluation.figures.pooled import Estimate
 from evaluation.sweep.comparison import compare_with_best_member
-from evaluation.sweep.froc import choose_operating_point, pool_sweep, read_curve
+from evaluation.sweep.froc import choose_operating_point, pool_sweep
 from evaluation.sweep.study import THRESHOLDS, StudyTally, Subset, ThresholdTally
 
 WHOLE, GOOD, POOR = Subset("all", ("good", "poor")), Subset("good", ("good",)), Subset("poor", ("poor",))
@@ -25,17 +28,6 @@ def study(anatomy: str, whole: int, good: int, poor: int) -> StudyTally:
     volumes = np.repeat([10.0, 200.0], LESIONS // 2)
     tallies = {"all": curve(whole, 12), "good": curve(good, 12), "poor": curve(poor, 18)}
     return StudyTally(anatomy, anatomy, volumes, tallies)
-
-
-def test_a_curve_is_read_between_its_points_from_the_origin_on():
-    fp, found = np.array([[4.0, 2.0, 1.0]]), np.array([[0.9, 0.7, 0.5]])
-    for level, expected in ((0.5, 0.25), (1, 0.5), (1.5, 0.6), (3, 0.8), (8, 0.9)):
-        assert read_curve(fp, found, level)[0] == pytest.approx(expected)
-
-
-def test_a_curve_that_falls_is_read_at_its_best_so_far():
-    # The second threshold splits a blob in two: more inventions and no more found.
-    assert read_curve(np.array([[2.0, 3.0, 1.0]]), np.array([[0.8, 0.4, 0.6]]), 3.0)[0] == pytest.approx(0.8)
 
 
 def test_a_sweep_counts_over_all_its_studies():
@@ -84,6 +76,43 @@ def test_an_ensemble_equal_to_its_member_is_no_better():
     studies = [study(f"head {n}", 9, 9, 4) for n in range(5)]
     comparison = compare_with_best_member(studies, WHOLE, [GOOD, POOR], threshold=0.4, minimum_voxels=4)
     assert (comparison.difference.low, comparison.difference.high, comparison.p_value) == (0, 0, 1)
+
+
+def test_a_saturated_member_is_given_its_fewest_inventions_and_it_is_said():
+    # Every threshold leaves it three inventions a scan: what it finds with two is not known, so it keeps all.
+    always = tuple(
+        ThresholdTally(np.where(np.arange(LESIONS) < 8, 30, 0), np.full(3, 9), 0.5) for _ in THRESHOLDS
+    )
+    studies = [study(f"head {n}", 10, 6, 4) for n in range(6)]
+    saturated = [replace(one, tallies=one.tallies | {"good": always}) for one in studies]
+    comparison = compare_with_best_member(saturated, WHOLE, [GOOD, POOR], threshold=0.4, minimum_voxels=4)
+    assert comparison.fp_per_scan == 2
+    assert (comparison.best_member, comparison.member_sensitivity) == ("good", pytest.approx(0.8))
+    assert not comparison.member_reached
+    assert compare_with_best_member(studies, WHOLE, [GOOD, POOR], 0.4, 4).member_reached
+
+
+def test_heads_of_one_anatomy_have_a_difference_but_neither_interval_nor_p():
+    comparison = compare_with_best_member([study("a", 10, 8, 4)], WHOLE, [GOOD, POOR], 0.4, 4)
+    assert comparison.difference.value > 0
+    assert (comparison.difference.low, comparison.difference.high, comparison.p_value) == (None, None, None)
+    assert comparison.difference.n_anatomies == 1
+
+
+def test_levels_of_the_curve_have_intervals_over_heads():
+    sweep = pool_sweep([study(f"head {n}", 10 - n % 3, 9, 5) for n in range(6)], WHOLE, minimum_voxels=4)
+    level = next(level for level in sweep.levels if level.fp_per_scan == 1)
+    assert level.reached
+    assert level.sensitivity.low < level.sensitivity.value < level.sensitivity.high
+    assert level.sensitivity.n_anatomies == 6
+
+
+def test_a_level_below_every_threshold_is_said_not_to_be_reached():
+    always = tuple(ThresholdTally(np.full(LESIONS, 30), np.array([20, 20]), 0.5) for _ in THRESHOLDS)
+    tallies = [StudyTally(name, name, np.full(LESIONS, 50.0), {"all": always}) for name in ("a", "b")]
+    sweep = pool_sweep(tallies, WHOLE, minimum_voxels=4)
+    assert [level.reached for level in sweep.levels] == [False, False, False, True, True]
+    assert sweep.levels[0].sensitivity == Estimate(1.0, None, None, 2)
 
 
 def test_one_member_has_nothing_to_be_compared_with():

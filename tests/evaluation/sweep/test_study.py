@@ -18,6 +18,7 @@ SOURCES = {
     "thick slices": make_grid((8, 44, 48), (5.0, 1.0, 1.0)),
     "sagittal": make_grid((37, 49, 44), (1.3, 0.9, 0.9), SAGITTAL),
 }
+FAR_APART = ((10, 10, 10), (10, 30, 10), (30, 10, 30))
 SUBSETS = (Subset(ALL, MEMBERS[:2]), Subset(MEMBERS[0], MEMBERS[:1]))
 
 
@@ -86,7 +87,32 @@ def test_an_ensemble_without_all_its_members_is_left_out():
 def test_the_peak_in_a_lesion_is_each_members_highest_output_there():
     low, high = blobs([(20, 20, 20)], 3, 0.4), blobs([(20, 20, 20)], 3, 1.0)
     candidates = find_candidates(make_study([low, high], high > 0.5))
-    np.testing.assert_allclose(candidates.lesion_peaks()[:, 0], [0.4, 1.0], atol=1 / 255)
+    np.testing.assert_allclose(candidates.lesion_peaks[:, 0], [0.4, 1.0], atol=1e-3)
+
+
+def test_a_peak_below_every_threshold_is_still_the_peak():
+    faint = blobs([(20, 20, 20)], 3, 0.03)
+    candidates = find_candidates(make_study([faint, 0 * faint], faint > 0.02))
+    np.testing.assert_allclose(candidates.lesion_peaks[:, 0], [0.03, 0], atol=1e-3)
+
+
+def test_a_member_that_saturates_is_resolved_near_1():
+    # Three blobs whose peaks a sweep that ends at 0.95 takes for one and the same.
+    saturated = np.max(
+        [blobs([c], 3, p) for c, p in zip(FAR_APART, (1.0, 0.985, 0.965), strict=True)], axis=0
+    )
+    nothing = np.zeros(GRID.shape_kji, dtype=bool)
+    tally = sweep_study(make_study([saturated], nothing), SUBSETS, 1).tallies[MEMBERS[0]]
+    invented = {t: found.false_positives(1) for t, found in zip(THRESHOLDS, tally, strict=True)}
+    assert [invented[t] for t in (0.95, 0.97, 0.98, 0.99, 0.9995)] == [3, 2, 2, 1, 1]
+
+
+def test_true_volumes_decide_the_size_of_lesions_where_they_are_known():
+    output = blobs([(20, 20, 20)], 3)
+    told = make_study([output], output > 0.4, lesion_volumes_mm3={1: 42.0})
+    untold = make_study([output], output > 0.4)
+    assert sweep_study(told, SUBSETS, 4).lesion_sizes_mm3.tolist() == [42.0]
+    assert sweep_study(untold, SUBSETS, 4).lesion_sizes_mm3.tolist() == [np.count_nonzero(output > 0.4)]
 
 
 def test_the_ensembles_are_all_each_input_each_loss_and_each_member():

@@ -6,13 +6,30 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from phantom.synthesis.anatomy.label_map import Anatomy
-from phantom.synthesis.anatomy.structures import Enhancing
+from phantom.synthesis.anatomy.structures import Enhancing, Structure
 from phantom.synthesis.lesions.metastases import MetastasisSettings
-from phantom.synthesis.study import SynthesisSettings, SyntheticStudy, synthesize
+from phantom.synthesis.study import (
+    TRAINING_MARGIN_MM,
+    SynthesisSettings,
+    SyntheticStudy,
+    build_scene,
+    synthesize,
+)
 
-SETTINGS = SynthesisSettings(metastases=replace(MetastasisSettings(), empty_share=0.0))
+MANY_SIZES = replace(
+    MetastasisSettings(),
+    empty_share=0.0,
+    log_uniform_share=1.0,
+    log_uniform_diameter_mm=(4.0, 20.0),
+    oedema_shares=((0.0, 1.0),),
+    ring_shares=(),
+)
+"""Some lesion of every study is larger than 100 mm3, and all have oedema."""
+
+SETTINGS = SynthesisSettings(metastases=MANY_SIZES)
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +84,21 @@ def test_structures_that_enhance_are_brighter_after_contrast(study: SyntheticStu
 
     assert np.count_nonzero(veins) > 500
     assert np.median(uptake[veins]) > np.percentile(uptake[brain], 75)
+
+
+def test_vessels_run_through_oedema(ellipsoid_head: Anatomy) -> None:
+    without = replace(SETTINGS, metastases=replace(MANY_SIZES, oedema_shares=((0.0, 0.0),)))
+    oedematous, plain = (
+        build_scene(ellipsoid_head, 5, settings, TRAINING_MARGIN_MM) for settings in (SETTINGS, without)
+    )
+    change = oedematous.t1_post_kji - plain.t1_post_kji
+    white = oedematous.anatomy.labels_kji == Structure.WHITE_MATTER
+    blood = np.isin(plain.structures_kji, (Enhancing.VEIN, Enhancing.DOT_MIMIC)) & white
+    around = white & (ndimage.maximum_filter(blood, 5)) & (plain.structures_kji == Enhancing.NONE)
+    oedema = ndimage.minimum_filter(change, 5) < -0.1
+
+    assert np.count_nonzero(blood & oedema) > 20
+    assert change[blood & oedema].mean() > 0.6 * change[around & oedema].mean()
 
 
 def test_the_mask_covers_the_lesions_but_for_single_voxels(study: SyntheticStudy) -> None:

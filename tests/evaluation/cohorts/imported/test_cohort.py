@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,52 @@ def test_other_files_are_another_cohort(folder):
     write(folder / "other" / "other-seg.nii.gz", make_labels(3, (1, 1, 1)))
 
     assert open_imported(folder, no_dicom).digest != before
+
+
+def test_a_corrected_mask_is_another_case_and_leaves_the_others(folder):
+    before = open_imported(folder, no_dicom)
+    write(folder / "other" / "other-seg.nii.gz", make_labels(3, (1, 1, 1)))
+
+    after = open_imported(folder, no_dicom)
+
+    changed = [name for name in after.case_names if after.case_digest(name) != before.case_digest(name)]
+    assert changed == ["other"]
+
+
+def test_an_option_about_one_study_leaves_the_others(folder):
+    before = open_imported(folder, no_dicom)
+    (folder / "cohort.toml").write_text('[patients]\nother = "BraTS-MET-00002"\n')
+    named = open_imported(folder, no_dicom)
+    (folder / "cohort.toml").write_text("registered = true\n")
+    registered = open_imported(folder, no_dicom)
+
+    def changed(cohort):
+        return [name for name in cohort.case_names if cohort.case_digest(name) != before.case_digest(name)]
+
+    assert changed(named) == ["other"]
+    assert changed(registered) == list(before.case_names)
+    assert len({before.digest, named.digest, registered.digest}) == 3
+
+
+def test_the_same_files_in_studies_of_other_names_are_other_cases(folder):
+    shutil.copytree(folder / "other", folder / "copy")
+    cohort = open_imported(folder, no_dicom)
+
+    assert cohort.case_digest("copy") != cohort.case_digest("other")
+
+
+def test_the_options_say_whose_studies_belong_together(folder):
+    (folder / "cohort.toml").write_text('[patients]\nother = "BraTS-MET-00002"\n')
+    cohort = open_imported(folder, no_dicom)
+
+    assert {cohort.make(name).anatomy for name in cohort.case_names} == {"BraTS-MET-00002"}
+
+
+def test_patients_names_studies_of_the_folder(folder):
+    (folder / "cohort.toml").write_text('[patients]\nanother = "x"\n')
+
+    with pytest.raises(InvalidInput, match=r"patients names \['another'\]"):
+        open_imported(folder, no_dicom)
 
 
 def test_a_folder_without_nifti_is_read_as_dicom(folder):

@@ -107,6 +107,9 @@ def test_an_empty_reference_is_a_study_without_lesions(study):
         ("t1.nii.gz", "t1ce.nii.gz", "mask.nii.gz"),
         ("P7_t1.nii", "P7_t1_post.nii", "P7_mask.nii"),
         ("a-T1N.nii.gz", "a-T1C.nii.gz", "a-t1c-mask.nii.gz"),
+        ("7A_T1pre.nii.gz", "7A_T1post.nii.gz", "7A_mask.nii.gz"),
+        ("sub-7_T1w.nii.gz", "sub-7_ce-gadolinium_T1w.nii.gz", "sub-7_label-lesion_mask.nii.gz"),
+        ("sub-7_ses-1_run-1_T1w.nii.gz", "sub-7_ses-1_ce-gd_run-1_T1w.nii.gz", "sub-7_mask.nii.gz"),
     ],
 )
 def test_other_names_are_understood(tmp_path, names):
@@ -123,6 +126,56 @@ def test_other_names_are_understood(tmp_path, names):
     assert read.t1.voxels_kji.ravel().tolist() == make_scan(1).T.ravel().tolist()
     assert read.t1_post.voxels_kji.ravel().tolist() == make_scan(2).T.ravel().tolist()
     assert np.count_nonzero(read.reference_kji) == 1
+
+
+def test_the_core_joins_the_pieces_of_a_rim_and_is_no_reference(study):
+    labels = make_labels(3, (10, 10, 6)) + make_labels(3, (10, 10, 10)) + make_labels(3, (2, 2, 2))
+    labels[10, 10, 7:10] = 1
+    labels[15, 20, 10] = 1  # a core without a rim is no lesion
+    write(study / f"{NAME}-seg.nii.gz", labels)
+
+    reference = read_nifti_study(study, NO_OPTIONS).reference_kji
+
+    assert np.bincount(reference.ravel())[1:].tolist() == [1, 2]
+    assert reference[6, 10, 10] == reference[10, 10, 10]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "brain_mask.nii.gz",
+        "P7_brain-mask.nii",
+        "sub-7_desc-brain_mask.nii.gz",
+        "head_mask.nii",
+        "tissue_seg.nii",
+    ],
+)
+def test_a_mask_of_the_brain_is_no_reference(study, name):
+    write(study / name, make_labels(3, (1, 1, 1)))
+    assert np.count_nonzero(read_nifti_study(study, NO_OPTIONS).reference_kji) == 1
+
+    (study / f"{NAME}-seg.nii.gz").unlink()
+    with pytest.raises(InvalidInput, match="a mask of brain or head is none"):
+        read_nifti_study(study, NO_OPTIONS)
+
+
+def test_of_the_two_references_of_ucsf_bmsr_the_plain_one_is_taken(tmp_path):
+    folder = tmp_path / "7A"
+    write(folder / "7A_T1post.nii.gz", make_scan(2))
+    write(folder / "7A_BraTS-seg.nii.gz", make_labels(3, (2, 2, 2)))
+    write(folder / "7A_seg.nii.gz", make_labels(1, (4, 4, 4)))
+    options = ImportOptions(enhancing_label=1)
+
+    assert read_nifti_study(folder, options).reference_kji[4, 4, 4] == 1
+
+    (folder / "7A_seg.nii.gz").unlink()
+    assert read_nifti_study(folder, options).reference_kji[2, 2, 2] == 1
+
+
+def test_bids_labels_are_labels(study):
+    (study / f"{NAME}-seg.nii.gz").rename(study / "sub-7_dseg.nii.gz")
+
+    assert np.count_nonzero(read_nifti_study(study, NO_OPTIONS).reference_kji) == 1
 
 
 def test_a_study_may_have_no_t1(study):
@@ -245,6 +298,10 @@ def test_voxels_that_are_no_number_are_refused(study):
 def test_timepoints_of_a_brats_patient_belong_together():
     assert patient_of("BraTS-MET-00002-000") == patient_of("BraTS-MET-00002-001") == "BraTS-MET-00002"
     assert patient_of("patient-7") == "patient-7"
+
+
+def test_sessions_of_a_bids_subject_belong_together():
+    assert patient_of("sub-07_ses-1") == patient_of("sub-07_ses-2") == patient_of("sub-07") == "sub-07"
 
 
 def test_a_folder_of_dicom_is_no_nifti_study(tmp_path):

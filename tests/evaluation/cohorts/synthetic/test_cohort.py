@@ -8,64 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.errors import InvalidInput
+from core.errors import Defect, InvalidInput
 from core.geometry import Grid
 from evaluation.cohorts.case import Case, CaseGroup, Cohort
-from evaluation.cohorts.case_store import keep_cases
-from evaluation.cohorts.synthetic.cohort import open_synthetic
-from evaluation.cohorts.synthetic.freeze import CohortPlan, GroupPlan, freeze
-from phantom.synthesis.anatomy.files import write_packed
+from evaluation.cohorts.synthetic.cohort import open_synthetic, plan_cohort
+from evaluation.cohorts.synthetic.cohort_file import digest_cohort, read_cohort_file, read_knobs
 from phantom.synthesis.anatomy.label_map import Anatomy, canonical_grid
-from phantom.synthesis.anatomy.structures import Structure
-
-SEED = 41
-HEADS = ("north", "south")
-COARSE = {"in_plane_mm": [2.0, 2.0], "slice_mm": [2.5, 2.5], "tilt_deg": 10.0}
-FEW = {"empty_share": 0.0, "count_mean": 1.0, "count_max": 4, "log_uniform_share": 0.0}
-PLAN = CohortPlan(
-    "small", "Two heads.", HEADS, (GroupPlan("few", 3, SEED, {"metastases": FEW, "planning": COARSE}),)
-)
-
-
-def small_head(name: str, radius_mm: float) -> Anatomy:
-    """Shells around a ball of brain: enough for lesions, scans and their geometry."""
-    k, j, i = np.ogrid[-64:65, -68:69, -66:67]
-    distance = np.sqrt(k**2 + j**2 + i**2)
-    labels = np.zeros(distance.shape, dtype=np.uint8)
-    for structure, beyond_mm in (
-        (Structure.SKIN, 14), (Structure.SOFT_TISSUE, 12), (Structure.CORTICAL_BONE, 8),
-        (Structure.CSF, 5), (Structure.CORTEX, 0), (Structure.WHITE_MATTER, -5),
-    ):  # fmt: skip
-        labels[distance < radius_mm + beyond_mm] = structure
-    labels[(np.hypot(j, i) < 6) & (k < 0) & (k > -radius_mm - 3)] = Structure.BRAINSTEM
-    return Anatomy(name, labels, canonical_grid(labels.shape, np.array([-66.0, -68.0, -64.0])))
-
-
-def keep_head(folder: Path, head: Anatomy) -> None:
-    write_packed(head, folder / f"{head.name}.npz")
-
-
-@pytest.fixture(scope="module")
-def heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("heads")
-    for name, radius_mm in zip(HEADS, (46.0, 48.0), strict=True):
-        keep_head(folder, small_head(name, radius_mm))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def frozen(heads: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return freeze([PLAN], heads, tmp_path_factory.mktemp("cohorts"))[0]
-
-
-@pytest.fixture(scope="module")
-def cohort(frozen: Path, heads: Path) -> Cohort:
-    return open_synthetic(frozen, heads)
-
-
-@pytest.fixture(scope="module")
-def case(cohort: Cohort) -> Case:
-    return cohort.make(cohort.case_names[0])
+from tests.evaluation.small_cohort import HEADS, SEED, keep_head, small_head
 
 
 def test_studies_take_the_heads_in_turn(cohort: Cohort, case: Case) -> None:
@@ -101,36 +50,56 @@ def test_stored_values_are_whole_numbers_as_a_scanner_writes_them(case: Case) ->
     assert np.array_equal(case.t1_post.voxels_kji, np.rint(case.t1_post.voxels_kji))
 
 
-def test_a_kept_case_is_read_back_as_it_was_made(cohort: Cohort, case: Case, tmp_path: Path) -> None:
-    kept = keep_cases(cohort, tmp_path)
-    first = kept.make(case.name)
-
-    again = keep_cases(cohort, tmp_path).make(case.name)
-
-    for made in (first, again):
-        assert np.array_equal(made.t1_post.voxels_kji, case.t1_post.voxels_kji)
-        assert made.t1_post.grid.affine_kji_to_lps_mm == pytest.approx(case.t1_post.grid.affine_kji_to_lps_mm)
-        assert np.array_equal(made.reference_kji, case.reference_kji)
-        assert np.array_equal(made.structures_kji, case.structures_kji)
-        assert made.anatomy == case.anatomy
+def test_a_frozen_cohort_is_opened_with_the_digest_in_its_file(frozen: Path, cohort: Cohort) -> None:
+    assert f'digest = "{cohort.digest}"' in frozen.read_text().splitlines()
 
 
-def test_a_damaged_kept_case_is_made_anew(cohort: Cohort, case: Case, tmp_path: Path) -> None:
-    kept = keep_cases(cohort, tmp_path)
-    kept.make(case.name)
-    (stored,) = tmp_path.rglob("*.npz")
-    stored.write_bytes(stored.read_bytes()[:1000])
-
-    assert np.array_equal(kept.make(case.name).reference_kji, case.reference_kji)
-
-
-def test_another_knob_is_another_cohort(frozen: Path, heads: Path, cohort: Cohort, tmp_path: Path) -> None:
+def test_another_knob_is_refused_with_both_digests(
+    frozen: Path, heads: Path, cohort: Cohort, tmp_path: Path
+) -> None:
     settings = json.loads((frozen.parent / "settings.json").read_text())
     settings["metastases"]["gap_mm"] = 2.5
     (tmp_path / "settings.json").write_text(json.dumps(settings))
     (tmp_path / "small.toml").write_text(frozen.read_text())
 
-    assert open_synthetic(tmp_path / "small.toml", heads).digest != cohort.digest
+    with pytest.raises(InvalidInput, match=f"have digest [0-9a-f]{{64}}, expected {cohort.digest}"):
+        open_synthetic(tmp_path / "small.toml", heads)
+
+
+@pytest.mark.parametrize(
+    ("frozen_as", "edited"),
+    [
+        ("studies = 3", "studies = 2"),
+        (f"first_seed = {SEED}", f"first_seed = {SEED + 1}"),
+        ("tilt_deg = 10.0", "tilt_deg = 9.0"),
+    ],
+)
+def test_an_edited_group_is_refused(
+    frozen: Path, heads: Path, tmp_path: Path, frozen_as: str, edited: str
+) -> None:
+    (tmp_path / "settings.json").write_text((frozen.parent / "settings.json").read_text())
+    (tmp_path / "small.toml").write_text(frozen.read_text().replace(frozen_as, edited))
+
+    with pytest.raises(InvalidInput, match="as when the cohort was frozen"):
+        open_synthetic(tmp_path / "small.toml", heads)
+
+
+def test_heads_in_another_order_are_refused(frozen: Path, heads: Path, tmp_path: Path) -> None:
+    lines = frozen.read_text().splitlines()
+    north = next(n for n, line in enumerate(lines) if line.startswith("north = "))
+    lines[north], lines[north + 1] = lines[north + 1], lines[north]
+    (tmp_path / "settings.json").write_text((frozen.parent / "settings.json").read_text())
+    (tmp_path / "small.toml").write_text("\n".join(lines))
+
+    with pytest.raises(InvalidInput, match="as when the cohort was frozen"):
+        open_synthetic(tmp_path / "small.toml", heads)
+
+
+def test_another_generator_is_another_cohort(frozen: Path) -> None:
+    content, base = read_cohort_file(frozen), read_knobs(frozen.parent / "settings.json")
+    other = content.model_copy(update={"generator_version": content.generator_version + 1})
+
+    assert digest_cohort(other, base) != digest_cohort(content, base)
 
 
 def test_a_cohort_of_another_generator_is_refused(frozen: Path, heads: Path, tmp_path: Path) -> None:
@@ -151,13 +120,19 @@ def test_another_label_map_of_the_same_name_is_refused(frozen: Path, tmp_path: P
 
 
 def test_a_knob_nobody_knows_is_refused(frozen: Path, heads: Path, tmp_path: Path) -> None:
-    (tmp_path / "small.toml").write_text(frozen.read_text().replace("count_max", "most"))
-    (tmp_path / "settings.json").write_text((frozen.parent / "settings.json").read_text())
+    (tmp_path / "small.toml").write_text(frozen.read_text())
+    settings = (frozen.parent / "settings.json").read_text()
+    (tmp_path / "settings.json").write_text(settings.replace("count_max", "most"))
 
     with pytest.raises(InvalidInput, match="no knobs"):
         open_synthetic(tmp_path / "small.toml", heads)
 
 
-def test_a_frozen_cohort_is_not_frozen_again(frozen: Path, heads: Path) -> None:
-    with pytest.raises(InvalidInput, match="exists"):
-        freeze([PLAN], heads, frozen.parent)
+def test_a_case_that_cannot_be_made_is_our_own_error(frozen: Path) -> None:
+    """The runner skips what a person's files get wrong; a synthetic study has no such excuse."""
+    nobody = canonical_grid((16, 16, 16), np.zeros(3))
+    heads = {name: Anatomy(name, np.zeros(nobody.shape_kji, np.uint8), nobody) for name in HEADS}
+    cohort = plan_cohort(read_cohort_file(frozen), read_knobs(frozen.parent / "settings.json"), heads)
+
+    with pytest.raises(Defect, match="case few-000 cannot be made"):
+        cohort.make("few-000")

@@ -134,13 +134,18 @@ def test_partial_flow_void_darkens_sinuses_in_places(bare: Anatomy, model: Signa
     assert np.percentile(signal, 5) < 0.6 * np.percentile(signal, 99)
 
 
-def test_granulations_are_holes_in_the_sinuses(bare: Anatomy, model: SignalModel) -> None:
+def test_granulations_show_csf_within_labelled_sinuses(head: Anatomy, model: SignalModel) -> None:
     settings = replace(ALWAYS, granulations=(12, 12), granulation_radius_mm=(3.0, 3.5))
 
-    whole = grow_contrast(bare, model, ALWAYS, np.random.default_rng(7))
-    holed = grow_contrast(bare, model, settings, np.random.default_rng(7))
+    layers = grow_contrast(head, model, settings, np.random.default_rng(7))
 
-    assert volume_ml(holed, Enhancing.SINUS) < volume_ml(whole, Enhancing.SINUS) - 0.15
+    sinus = next(layer for layer in layers if layer.structure is Enhancing.SINUS)
+    labelled = (head.labels_kji[sinus.box] == Structure.SINUS) & (sinus.fraction > 0.9)
+    before, after = (np.asarray(signal)[labelled] for signal in (sinus.t1, sinus.t1_post))
+    csf = model.signals(4000.0, 0.0, 1.1)
+    holes = after < 1.5 * csf[1]
+    assert 150 < np.count_nonzero(holes) < 0.5 * holes.size
+    assert np.median(after[holes] - before[holes]) < 0.1 * np.median(after - before)
 
 
 def test_choroid_plexus_lies_in_and_about_the_ventricles(
@@ -178,6 +183,26 @@ def test_inflow_brightens_arteries_before_contrast(bare: Anatomy, model: SignalM
         next(layer for layer in found if layer.structure is Enhancing.ARTERY) for found in (still, fresh)
     ]
     assert np.mean(artery[1].t1) > 1.2 * np.mean(artery[0].t1)
+
+
+def artery_signals(layers: tuple[ContrastLayer, ...]) -> tuple[float, float]:
+    artery = next(layer for layer in layers if layer.structure is Enhancing.ARTERY)
+    return float(np.mean(artery.t1)), float(np.mean(artery.t1_post))
+
+
+@pytest.mark.parametrize("void_after", [0.0, 1.0])
+def test_arteries_are_flow_voids_in_a_spin_echo(bare: Anatomy, void_after: float) -> None:
+    settings = SignalSettings(mprage_share=0.0, spgr_share=0.0, se_share=1.0, other_sequence_share=0.0)
+    spin_echo = draw_signal_model(settings, np.random.default_rng(0))
+    flowing = replace(ALWAYS, inflow_share=1.0, arterial_void_shares=(1.0, void_after))
+    still = replace(ALWAYS, inflow_share=1.0, arterial_void_shares=(0.0, 0.0))
+
+    voids = artery_signals(grow_contrast(bare, spin_echo, flowing, np.random.default_rng(2)))
+    bloods = artery_signals(grow_contrast(bare, spin_echo, still, np.random.default_rng(2)))
+
+    assert bloods[0] < 1  # no inflow: blood at rest is darker than white matter
+    assert voids[0] < 0.5 * bloods[0]
+    assert (voids[1] < 0.5 * bloods[1]) == bool(void_after)
 
 
 def test_a_head_with_few_labels_still_gets_its_sinuses(ellipsoid_head: Anatomy, model: SignalModel) -> None:
