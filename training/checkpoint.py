@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import InvalidInput
+
+LOGGER = logging.getLogger(__name__)
 
 MANIFEST_FILE = "manifest.json"
 PART_BYTES = 15_000_000
@@ -44,18 +48,76 @@ class Checkpoint:
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Write a checkpoint beside the ones a folder has, then remove those.
+    """Write a checkpoint beside the ones a folder has, then remove all but the one before it.
 
-    The parts are written first, the folder renamed when they are complete: a reader never sees half of one.
+    The parts are on the disk before the folder gets its name: a reader never sees half of one. One of the
+    same step that is whole stays as it is. Later ones are removed: who went on from an earlier one found them
+    damaged.
     """
     target = folder / f"{FOLDER_PREFIX}{checkpoint.step:08d}"
+    if _is_whole(target):
+        return target
     unfinished = folder / f".{target.name}"
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
+    _write_content(unfinished, checkpoint)
+    shutil.rmtree(target, ignore_errors=True)
+    unfinished.rename(target)
+    _sync(folder)
+    earlier = [path for path in _checkpoints(folder) if path.name < target.name]
+    for path in _checkpoints(folder):
+        if path not in (target, *earlier[-1:]):
+            shutil.rmtree(path)
+    return target
+
+
+def read_checkpoint(folder: Path) -> Checkpoint | None:
+    """Read the newest checkpoint of a folder that is whole; None where there is none at all.
+
+    Raises
+    ------
+    InvalidInput
+        All of them are damaged; it names what is wrong with the newest.
+    """
+    damages = []
+    for path in reversed(_checkpoints(folder)):
+        try:
+            return _read(path)
+        except InvalidInput as damage:
+            LOGGER.warning("%s: going on with the checkpoint before it, if there is one", damage)
+            damages.append(damage)
+    if damages:
+        raise damages[0]
+    return None
+
+
+def newest_step(folder: Path) -> int:
+    """Return the step of the newest checkpoint that is whole; 0 where there is none."""
+    return next((_step(path) for path in reversed(_checkpoints(folder)) if _is_whole(path)), 0)
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return sorted(path.parent for path in folder.glob(f"{FOLDER_PREFIX}*/{MANIFEST_FILE}"))
+
+
+def _step(path: Path) -> int:
+    return int(path.name.removeprefix(FOLDER_PREFIX))
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        _read(path)
+    except InvalidInput:
+        return False
+    return True
+
+
+def _write_content(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write parts and manifest, through to the disk."""
     parts = {}
     for number, content in enumerate(_parts(checkpoint.arrays.values())):
         name = f"part-{number:03d}.bin"
-        (unfinished / name).write_bytes(content)
+        _write(folder / name, content)
         parts[name] = sha256(content).hexdigest()
     manifest = {
         "step": checkpoint.step,
@@ -63,40 +125,35 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
         "parts": parts,
         "arrays": [[name, one.dtype.str, list(one.shape)] for name, one in checkpoint.arrays.items()],
     }
-    (unfinished / MANIFEST_FILE).write_text(json.dumps(manifest) + "\n")
-    older = [path for path in _checkpoints(folder) if path != target]
-    shutil.rmtree(target, ignore_errors=True)
-    unfinished.rename(target)
-    for path in older:
-        shutil.rmtree(path)
-    return target
+    _write(folder / MANIFEST_FILE, json.dumps(manifest).encode() + b"\n")
+    _sync(folder)
 
 
-def read_checkpoint(folder: Path) -> Checkpoint | None:
-    """Read the newest checkpoint of a folder; None where there is none.
-
-    Raises
-    ------
-    InvalidInput
-        A part is missing or is not the one that was written.
-    """
-    paths = _checkpoints(folder)
-    if not paths:
-        return None
-    manifest = json.loads((paths[-1] / MANIFEST_FILE).read_text())
-    content = b"".join(_verified(paths[-1] / name, digest) for name, digest in manifest["parts"].items())
-    arrays = dict(_split(content, manifest["arrays"]))
-    return Checkpoint(manifest["step"], arrays, manifest["facts"])
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
-def newest_step(folder: Path) -> int:
-    """Return the step of the newest checkpoint; 0 where there is none."""
-    paths = _checkpoints(folder)
-    return int(paths[-1].name.removeprefix(FOLDER_PREFIX)) if paths else 0
+def _sync(folder: Path) -> None:
+    """Put the names in a folder on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
-def _checkpoints(folder: Path) -> list[Path]:
-    return sorted(path.parent for path in folder.glob(f"{FOLDER_PREFIX}*/{MANIFEST_FILE}"))
+def _read(path: Path) -> Checkpoint:
+    try:
+        manifest = json.loads((path / MANIFEST_FILE).read_text())
+        parts, rows = manifest["parts"], manifest["arrays"]
+        step, facts = manifest["step"], manifest["facts"]
+    except (OSError, ValueError, KeyError) as error:
+        raise InvalidInput(f"manifest of checkpoint {path} cannot be read: {error!r}") from error
+    content = b"".join(_verified(path / name, digest) for name, digest in parts.items())
+    return Checkpoint(step, dict(_split(content, rows)), facts)
 
 
 def _parts(arrays: Iterable[NDArray[Any]]) -> Iterator[bytes]:

@@ -8,17 +8,19 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from cli.chosen_study import choose_dicom_study
 from core.errors import InvalidInput, UnsuitableStudy
 from core.geometry import Grid
 from core.headers import quiet_pydicom
 from core.settings import bundled_models_dir
-from evaluation.cohorts.case import label_lesions
+from evaluation.cohorts.case import close_gaps
 from evaluation.cohorts.imported.cohort import read_study, study_folders
 from evaluation.cohorts.imported.study import ImportedStudy, read_options
 from evaluation.inference.preparation import Preparation
@@ -27,6 +29,8 @@ from worker.brain import NetworkBrainExtraction
 from worker.model_set import verify_model_set
 from worker.resampling import resample_linear
 from worker.sessions import choose_engine
+
+Box = tuple[slice, ...]
 
 RECIPE = "imported"
 """``PreparedStudy.recipe`` of a scan that nobody synthesised."""
@@ -98,17 +102,48 @@ def prepare_for_training(study: ImportedStudy, preparation: Preparation) -> Prep
     )
 
 
-def resample_reference(reference_kji: NDArray[np.bool_], source: Grid, target: Grid) -> NDArray[np.uint16]:
-    """Return the numbered lesions of a mask on another grid; one too small for it keeps its fullest voxel."""
-    filled = resample_linear(reference_kji.astype(np.float32), source, target)
-    mask = filled >= HALF_FILLED
-    labels = label_lesions(reference_kji)
-    for number in range(1, int(labels.max()) + 1):
-        voxels = _voxels_of(labels == number, source, target)
-        if not mask[tuple(voxels.T)].any():
-            fullest = voxels[np.argmax(filled[tuple(voxels.T)])]
-            mask[tuple(fullest)] = True
-    return label_lesions(mask)
+def resample_reference(reference_kji: NDArray[np.uint16], source: Grid, target: Grid) -> NDArray[np.uint16]:
+    """Return the numbered lesions on another grid; one too small for it keeps its fullest voxel.
+
+    A voxel that lesions fill by half is of the one that fills most of it: pieces of a broken rim keep their
+    common number.
+    """
+    labels = np.zeros(target.shape_kji, dtype=np.uint16)
+    total, most = (np.zeros(target.shape_kji, dtype=np.float32) for _ in range(2))
+    fullest_kji: dict[int, tuple[int, ...]] = {}
+    for number, box in enumerate(ndimage.find_objects(reference_kji), start=1):
+        around = tuple(slice(max(s.start - 1, 0), s.stop + 1) for s in box)
+        lesion, lattice = reference_kji[around] == number, _part(source, around)
+        region = _cover(lattice, target)
+        filled = resample_linear(lesion.astype(np.float32), lattice, _part(target, region))
+        is_most = filled > most[region]
+        labels[region][is_most] = number
+        most[region][is_most] = filled[is_most]
+        total[region] += filled
+        voxels = _voxels_of(lesion, lattice, target)
+        at = tuple((voxels - [s.start for s in region]).T)
+        fullest_kji[number] = tuple(voxels[filled[at].argmax()])
+    labels[total < HALF_FILLED] = 0
+    for number in fullest_kji.keys() - set(np.unique(labels).tolist()):
+        labels[fullest_kji[number]] = number
+    return close_gaps(labels).astype(np.uint16)
+
+
+def _part(grid: Grid, box: Box) -> Grid:
+    affine = grid.affine_kji_to_lps_mm.copy()
+    affine[:3, 3] = grid.to_lps_mm([s.start for s in box])
+    k, j, i = (len(range(*s.indices(n))) for s, n in zip(box, grid.shape_kji, strict=True))
+    return Grid((k, j, i), affine)
+
+
+def _cover(part: Grid, target: Grid) -> Box:
+    """Return the box of the target's voxels that hold a part of another grid."""
+    corners_kji = np.array(list(product((0, 1), repeat=3))) * (np.array(part.shape_kji) - 1)
+    index_kji = target.to_index_kji(part.to_lps_mm(corners_kji))
+    last_kji = np.array(target.shape_kji) - 1
+    first_kji = np.clip(np.floor(index_kji.min(axis=0)), 0, last_kji).astype(int)
+    stop_kji = np.clip(np.ceil(index_kji.max(axis=0)), 0, last_kji).astype(int) + 1
+    return tuple(slice(int(a), int(b)) for a, b in zip(first_kji, stop_kji, strict=True))
 
 
 def _voxels_of(lesion_kji: NDArray[np.bool_], source: Grid, target: Grid) -> NDArray[np.int64]:

@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from core.errors import InvalidInput
+from core.errors import Defect, InvalidInput
 from training.losses import Loss
-from training.network import UNet, set_training_mode
+from training.network import UNet, set_momentum, set_training_mode
 from training.patches import PatchBatch
 from training.settings import TrainingSettings
 
@@ -60,19 +60,37 @@ class Learner:
     Parameters
     ----------
     settings
-        Of the run.
+        Of the first member; the others may differ in all but the widths.
     hardware
         On what it runs.
     """
 
     def __init__(self, settings: TrainingSettings, hardware: Hardware) -> None:
         self._settings = settings
+        self._skips_in_a_row = 0
         self._device = torch.device(hardware.device)
         self._bfloat16 = hardware.uses_bfloat16
         self.network = self._make()
         self.average = self._make().eval()
         self._optimiser = torch.optim.Adam(self.network.parameters(), lr=settings.learning_rate)
         self._forward: Any = torch.compile(self.network) if hardware.compile else self.network
+
+    def change_over(self, settings: TrainingSettings) -> None:
+        """Take the settings of the member that comes next: ``begin`` or ``restore`` follows.
+
+        Raises
+        ------
+        InvalidInput
+            Its network has other widths.
+        """
+        if settings.widths != self._settings.widths:
+            raise InvalidInput(
+                f"widths {settings.widths} beside {self._settings.widths}, expected members of one size"
+            )
+        self._settings = settings
+        self._skips_in_a_row = 0
+        for network in (self.network, self.average):
+            set_momentum(network, settings.statistics_momentum)
 
     def begin(self, network: UNet) -> None:
         """Start from the weights of a network, without moments."""
@@ -86,19 +104,21 @@ class Learner:
         Returns
         -------
         float | None
-            None when the loss was not finite: nothing was changed.
+            None when the loss or its gradient was not finite: nothing was changed.
+
+        Raises
+        ------
+        Defect
+            That was so too often in a row.
         """
         frozen = self._settings.statistics_are_frozen_at(step)
         set_training_mode(self.network, frozen_statistics=frozen)
-        images = self._upload(batch.images).contiguous(memory_format=torch.channels_last_3d)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16):
-            logits = self._forward(images)
-        value = loss(logits, self._upload(batch.targets), self._upload(batch.weights))
-        told: float = value.item()
-        if not math.isfinite(told):
+        statistics = [buffer.clone() for buffer in self.network.buffers()]
+        told, norm = self._find_gradient(batch, loss)
+        if not (math.isfinite(told) and math.isfinite(norm)):
+            self._skip(statistics, step)
             return None
-        self._optimiser.zero_grad()
-        value.backward()
+        self._skips_in_a_row = 0
         for group in self._optimiser.param_groups:
             group["lr"] = self._settings.learning_rate_at(step)
         self._optimiser.step()
@@ -133,6 +153,30 @@ class Learner:
         with torch.no_grad():
             for name, tensor in expected.items():
                 tensor.copy_(torch.from_numpy(np.array(arrays[name])))
+
+    def _find_gradient(self, batch: PatchBatch, loss: Loss) -> tuple[float, float]:
+        """Return the loss and the length of its gradient, which is limited then."""
+        images = self._upload(batch.images).contiguous(memory_format=torch.channels_last_3d)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16):
+            logits = self._forward(images)
+        value = loss(logits, self._upload(batch.targets), self._upload(batch.weights))
+        self._optimiser.zero_grad()
+        value.backward()
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self._settings.gradient_norm_limit)
+        told, length = torch.stack([value.detach(), norm]).tolist()
+        return told, length
+
+    def _skip(self, statistics: list[Tensor], step: int) -> None:
+        """Undo what the forward pass did to the running statistics."""
+        with torch.no_grad():
+            for buffer, before in zip(self.network.buffers(), statistics, strict=True):
+                buffer.copy_(before)
+        self._skips_in_a_row += 1
+        if self._skips_in_a_row >= self._settings.skips_limit:
+            raise Defect(
+                f"{self._skips_in_a_row} batches in a row up to step {step} had a loss or gradient that is "
+                "not finite, expected that of hardly any"
+            )
 
     def _make(self) -> UNet:
         network = UNet(self._settings.widths, self._settings.statistics_momentum)

@@ -46,12 +46,13 @@ def balanced_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor, limi
     Parameters
     ----------
     logits, target, weights
-        Of a batch.
+        Of a batch; a voxel of weight 0 counts neither as lesion nor as background.
     limit
         Largest weight of a lesion voxel against a background voxel.
     """
-    lesion = target.sum()
-    balance = ((target.numel() - lesion) / lesion.clamp(min=1)).clamp(1, limit)
+    counted = (weights > 0).float()
+    lesion = (counted * target).sum()
+    balance = ((counted.sum() - lesion) / lesion.clamp(min=1)).clamp(1, limit)
     return _mean(_entropies(logits, target), weights * torch.where(target > 0, balance, 1.0))
 
 

@@ -83,6 +83,13 @@ def set_training_mode(network: nn.Module, *, frozen_statistics: bool) -> None:
                 part.eval()
 
 
+def set_momentum(network: nn.Module, momentum: float) -> None:
+    """Let the running statistics follow the batches at another pace."""
+    for part in network.modules():
+        if isinstance(part, nn.BatchNorm3d):
+            part.momentum = momentum
+
+
 def calibrate(network: nn.Module, batches: Iterable[Tensor]) -> None:
     """Take the running statistics from batches and leave the function in evaluation mode as it is.
 

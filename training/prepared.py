@@ -14,36 +14,19 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from core.errors import InvalidInput
+from training.prepared_lesions import Floats, PreparedLesion, lesions_from_json, measure_lesions
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Of the folder's content; another version is refused."""
 
 STUDY_FILE = "study.json"
 """Written last but one step: a folder gets its name only when it is complete."""
 
+MINED_FILE = "mined.json"
+"""Where earlier networks were wrong in a study, if there: ``training.pool`` describes it."""
+
 VOXEL_FILES = ("t1_post", "subtraction", "labels", "structures")
 """Arrays of a study, one .npy file each, axes (R, A, S); structures only where they are known."""
-
-Floats = NDArray[np.floating[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedLesion:
-    """One lesion of a prepared study.
-
-    Parameters
-    ----------
-    number
-        Its value in the labels.
-    volume_mm3
-        Of its labelled voxels.
-    centre_ras
-        Index of the labelled voxel nearest to its centroid: inside the lesion, also where that is a ring.
-    """
-
-    number: int
-    volume_mm3: float
-    centre_ras: tuple[int, int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,32 +84,36 @@ class PreparedStudy:
         Raises
         ------
         InvalidInput
-            The volumes differ in shape, or are empty.
+            The volumes differ in shape, are empty, or have values that are not finite.
         """
         given = {"subtraction": subtraction_kji, "labels": labels_kji, "structures": structures_kji}
         for what, voxels in given.items():
             if voxels is not None and voxels.shape != t1_post_kji.shape:
                 raise InvalidInput(f"{what} of {name} has shape {voxels.shape}, expected {t1_post_kji.shape}")
-        mask_kji = (t1_post_kji != 0) | (subtraction_kji != 0)
-        if not mask_kji.any():
-            raise InvalidInput(f"{name} is 0 everywhere, expected a normalised brain")
-        box = ndimage.find_objects(mask_kji.astype(np.uint8))[0]
-        labels = to_ras(np.where(mask_kji, labels_kji, 0)[box]).astype(np.uint16)
+        box = _find_brain(name, t1_post_kji, subtraction_kji)
+        t1_post, subtraction = to_ras(t1_post_kji[box]), to_ras(subtraction_kji[box])
+        mask = (t1_post != 0) | (subtraction != 0)
+        labels = np.where(mask, to_ras(labels_kji[box]), 0).astype(np.uint16)
         return cls(
             name=name,
             anatomy=anatomy,
             seed=seed,
             recipe=recipe,
-            lesions=_measure(labels),
-            t1_post_ras=to_ras(t1_post_kji[box]).astype(np.float16),
-            subtraction_ras=to_ras(subtraction_kji[box]).astype(np.float16),
+            lesions=measure_lesions(labels, t1_post, subtraction, mask),
+            t1_post_ras=t1_post.astype(np.float16),
+            subtraction_ras=subtraction.astype(np.float16),
             labels_ras=labels,
             structures_ras=None if structures_kji is None else to_ras(structures_kji[box]).astype(np.uint8),
         )
 
     def write(self, folder: Path) -> None:
-        """Write the study; the folder appears complete or not at all, and replaces one of that name."""
+        """Write the study; the folder appears complete or not at all, and replaces one of that name.
+
+        Who has the old one open goes on reading it. What networks got wrong in it is kept where the old one
+        was the same study.
+        """
         unfinished = folder.with_name(f".{folder.name}.{os.getpid()}")
+        aside = folder.with_name(f"{unfinished.name}.old")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
         for what in VOXEL_FILES:
@@ -134,8 +121,20 @@ class PreparedStudy:
             if voxels is not None:
                 np.save(unfinished / f"{what}.npy", np.ascontiguousarray(voxels))
         (unfinished / STUDY_FILE).write_text(json.dumps(self._description(), indent=1) + "\n")
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            if (folder / MINED_FILE).exists() and self._is_origin_of(folder):
+                shutil.copyfile(folder / MINED_FILE, unfinished / MINED_FILE)
+            folder.rename(aside)
         unfinished.rename(folder)
+        shutil.rmtree(aside, ignore_errors=True)
+
+    def _is_origin_of(self, folder: Path) -> bool:
+        """Say whether the study in a folder was made of the same as this one."""
+        try:
+            content = read_description(folder)
+        except InvalidInput:
+            return False
+        return all(content.get(key) == getattr(self, key) for key in ("anatomy", "seed", "recipe"))
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -146,23 +145,18 @@ class PreparedStudy:
         InvalidInput
             No study, or one of another version.
         """
+        content = read_description(folder)
         try:
-            content = json.loads((folder / STUDY_FILE).read_text())
             voxels = {what: _map(folder / f"{what}.npy") for what in VOXEL_FILES[:3]}
         except (OSError, ValueError) as error:
             raise InvalidInput(f"{folder} is no prepared study: {error}") from error
-        if content["format"] != FORMAT_VERSION:
-            raise InvalidInput(f"{folder} has format {content['format']}, expected {FORMAT_VERSION}")
         structures = folder / "structures.npy"
         return cls(
             name=content["name"],
             anatomy=content["anatomy"],
             seed=content["seed"],
             recipe=content["recipe"],
-            lesions=tuple(
-                PreparedLesion(one["number"], one["volume_mm3"], _triple(one["centre_ras"]))
-                for one in content["lesions"]
-            ),
+            lesions=lesions_from_json(content["lesions"]),
             t1_post_ras=voxels["t1_post"],
             subtraction_ras=voxels["subtraction"],
             labels_ras=voxels["labels"],
@@ -181,6 +175,23 @@ class PreparedStudy:
             "shape": list(self.labels_ras.shape),
             "lesions": [asdict(lesion) for lesion in self.lesions],
         }
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """Read what a study says of itself, without its voxels.
+
+    Raises
+    ------
+    InvalidInput
+        No study, or one of another version.
+    """
+    try:
+        content: dict[str, Any] = json.loads((folder / STUDY_FILE).read_text())
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"{folder} is no prepared study: {error}") from error
+    if content["format"] != FORMAT_VERSION:
+        raise InvalidInput(f"{folder} has format {content['format']}, expected {FORMAT_VERSION}")
+    return content
 
 
 def prepare_pair(
@@ -232,23 +243,17 @@ def _z_score(voxels_kji: NDArray[np.float32], mask_kji: NDArray[np.bool_]) -> ND
     return normalised
 
 
-def _measure(labels_ras: NDArray[np.uint16]) -> tuple[PreparedLesion, ...]:
-    """Volume and centre of every lesion; a voxel has 1 mm3."""
-    lesions = []
-    for number, box in enumerate(ndimage.find_objects(labels_ras), start=1):
-        if box is None:
-            continue
-        indices = np.argwhere(labels_ras[box] == number)
-        nearest = indices[np.argmin(((indices - indices.mean(0)) ** 2).sum(1))]
-        centre = nearest + [part.start for part in box]
-        lesions.append(PreparedLesion(number, float(len(indices)), _triple(centre)))
-    return tuple(lesions)
+def _find_brain(name: str, t1_post_kji: Floats, subtraction_kji: Floats) -> tuple[slice, ...]:
+    """Return the box around the voxels that are not 0."""
+    for what, voxels in (("T1-post", t1_post_kji), ("subtraction", subtraction_kji)):
+        if not np.isfinite(voxels).all():
+            raise InvalidInput(f"{what} of {name} has NaN or infinite voxels, expected a normalised brain")
+    boxes = ndimage.find_objects(((t1_post_kji != 0) | (subtraction_kji != 0)).astype(np.uint8))
+    if not boxes:
+        raise InvalidInput(f"{name} is 0 everywhere, expected a normalised brain")
+    box: tuple[slice, ...] = boxes[0]
+    return box
 
 
 def _map(path: Path) -> Any:
     return np.load(path, mmap_mode="r", allow_pickle=False)
-
-
-def _triple(values: Any) -> tuple[int, int, int]:
-    first, second, third = (int(value) for value in values)
-    return first, second, third

@@ -30,6 +30,11 @@ class MemberSpec:
         """As in ensemble.toml; a trunk is ``trunk-<input>``."""
         return f"trunk-{self.input}" if self.loss == "trunk" else f"{self.input}-{self.loss}"
 
+    @property
+    def trunk(self) -> MemberSpec:
+        """What the members of an input may start from."""
+        return MemberSpec(self.input, "trunk")
+
 
 MEMBERS = tuple(MemberSpec(kind, loss) for kind in INPUTS for loss in MEMBER_LOSSES)
 """The eight of the ensemble."""
@@ -54,6 +59,9 @@ class LossSettings:
     small_lesion_volume_mm3, small_lesion_weight_limit
         A lesion of volume V weighs (V0 / V)^0.5 a voxel, at least 1 and at most the limit (after the
         volume-aware loss, Chartrand 2022). V0 is the volume of a 6 mm sphere: below it sensitivity falls.
+    hidden_lesion_weight
+        Of a voxel in a lesion nobody can see in the member's input (``least_conspicuity``). Chosen: with 0
+        a member is neither asked for it nor told that nothing is there.
     """
 
     balance_limit: float = 50.0
@@ -62,6 +70,7 @@ class LossSettings:
     focal_gamma: float = 2.0
     small_lesion_volume_mm3: float = 113.0
     small_lesion_weight_limit: float = 5.0
+    hidden_lesion_weight: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +87,12 @@ class SamplingSettings:
     small_lesion_exponent
         A lesion is chosen with p ~ volume^-exponent among those of its study: with 1/3, one of half the
         diameter twice as often. Chosen, after volume-aware sampling (Chartrand 2022).
+    missed_factor
+        How much more often than otherwise a lesion is chosen that an earlier network missed (at least 1).
+        Chosen.
+    imported_share
+        Of the patches, from studies of patients where the pool holds synthetic ones too. Chosen: few patients
+        must not drown among many synthetic studies.
     lesion_margin_voxels
         Least distance of the lesion's centre from the patch's border.
     structure_offset_voxels
@@ -92,6 +107,8 @@ class SamplingSettings:
     mined_share: float = 0.2
     structure_share: float = 0.5
     small_lesion_exponent: float = 1 / 3
+    missed_factor: float = 3.0
+    imported_share: float = 0.5
     lesion_margin_voxels: int = 4
     structure_offset_voxels: int = 8
     outside_voxels: int = 8
@@ -123,7 +140,7 @@ class AugmentationSettings:
 
 @dataclass(frozen=True, slots=True)
 class TrainingSettings:
-    """One run. What is not here (device, threads, minutes) does not change what is learnt.
+    """Of one member. What is not here (device, threads, minutes) does not change what is learnt.
 
     Parameters
     ----------
@@ -146,6 +163,10 @@ class TrainingSettings:
         Of ``learning_rate``, at the end.
     average_decay
         Of the running average of the weights, a step; what is exported. Shorter in the first steps.
+    gradient_norm_limit
+        A gradient longer than this is shortened to it. Chosen: beyond all but the outliers.
+    skips_limit
+        So many batches in a row without a finite gradient stop the training: something is broken.
     statistics_momentum
         Of batch normalisation. Chosen: batches are small.
     frozen_statistics_share
@@ -156,6 +177,9 @@ class TrainingSettings:
         Steps between two looks for new studies in the pool.
     seed
         Of everything random.
+    least_conspicuity
+        Contrast to noise, in the member's own input, below which nobody sees a lesion. Chosen: it then
+        differs from what is around it by less than one standard deviation.
     losses, sampling, augmentation
         Their own knobs.
     """
@@ -169,11 +193,14 @@ class TrainingSettings:
     decay_share: float = 0.4
     final_rate_share: float = 0.01
     average_decay: float = 0.998
+    gradient_norm_limit: float = 5.0
+    skips_limit: int = 20
     statistics_momentum: float = 0.05
     frozen_statistics_share: float = 0.1
     calibration_batches: int = 8
     listing_steps: int = 100
     seed: int = 0
+    least_conspicuity: float = 1.0
     losses: LossSettings = field(default_factory=LossSettings)
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)

@@ -53,6 +53,30 @@ class Trunk(MemberTraining):
     name: Name
 
 
+class ThresholdChoice(ManifestTable):
+    """The validation that suggested the operating points.
+
+    Parameters
+    ----------
+    cohort, cohort_digest, origin
+        Identity of its studies; the evaluation is of others.
+    precision
+        Of its inference.
+    n_studies, partial
+        Measured; and whether the cohort has more, or nobody knows.
+    max_fp_per_scan
+        False positives a scan that were allowed.
+    """
+
+    cohort: Name
+    cohort_digest: Sha256
+    origin: Literal["synthetic", "patients"]
+    precision: Name
+    n_studies: Count
+    partial: bool
+    max_fp_per_scan: Annotated[float, Field(ge=0)]
+
+
 class TrainingFacts(ManifestTable):
     """What all members together were trained on.
 
@@ -69,6 +93,8 @@ class TrainingFacts(ManifestTable):
         See ``MemberTraining``.
     trunks
         Trained in the same run.
+    thresholds
+        What chose the operating points; None where a person did.
     """
 
     n_studies: Annotated[int, Field(ge=1)]
@@ -77,6 +103,7 @@ class TrainingFacts(ManifestTable):
     n_imported: Count
     recipes: Annotated[tuple[Name, ...], Field(min_length=1)]
     trunks: tuple[Trunk, ...] = ()
+    thresholds: ThresholdChoice | None = None
 
 
 class Sensitivity(ManifestTable):
@@ -99,7 +126,9 @@ class MeasuredEvaluation(ManifestTable):
     cohort, cohort_digest, origin
         Identity of the studies; ``synthetic`` or ``patients``.
     precision
-        Of the inference.
+        Of the inference; bf16 where it was measured faster than the service runs.
+    partial
+        Some studies of the cohort took no part, or nobody knows whether all did.
     software_version
         Of metserve.
     n_studies, n_lesions, n_refused
@@ -122,6 +151,7 @@ class MeasuredEvaluation(ManifestTable):
     cohort_digest: Sha256
     origin: Literal["synthetic", "patients"]
     precision: Name
+    partial: bool = False
     software_version: Name
     n_studies: Count
     n_lesions: Count

@@ -12,7 +12,7 @@ from evaluation.cohorts.case import Case, Cohort
 from evaluation.figures.pooled import OperatingFigures
 from phantom.anatomy import template_head
 from phantom.head import Head
-from phantom.study import PhantomSpec, random_streams
+from phantom.study import PhantomSpec, generate_study, random_streams
 from phantom.synthesis.anatomy.structures import Enhancing
 from tests.evaluation.made_up_results import make_results
 
@@ -45,6 +45,12 @@ def test_lesions_are_in_the_reference_and_enhance(case: Case) -> None:
     assert case.reference_kji.max() == PhantomSpec.small().large_lesions + PhantomSpec.small().small_lesions
     brain_level = np.median(case.t1_post.voxels_kji[case.t1_post.voxels_kji > 100])
     assert np.median(case.t1_post.voxels_kji[lesions]) > brain_level
+
+
+def test_lesions_keep_their_numbers_and_their_true_volumes(head: Head, case: Case) -> None:
+    truth = generate_study(PhantomSpec.small(SEED), head).truth
+    np.testing.assert_array_equal(case.reference_kji, truth.label_map)
+    assert case.lesion_volumes_mm3 == {lesion.number: lesion.volume_mm3 for lesion in truth.lesions}
 
 
 def test_a_false_positive_can_be_told_by_what_enhances_there(case: Case) -> None:

@@ -22,6 +22,7 @@ from phantom.synthesis.anatomy.structures import Structure
 from tests.evaluation.hand_made import GRID, blobs, make_study
 from tests.evaluation.made_up_results import make_results
 from worker.model_set import read_model_set
+from worker.sessions import choose_engine
 
 PROFILE = "preview"
 HEADS = ("north", "south")
@@ -29,7 +30,7 @@ GROUPS = {
     "plain": (GroupPlan("lesions", 2, 1, {}), GroupPlan("without", 1, 11, {})),
     "stress": (GroupPlan("thick_slices", 2, 21, {}), GroupPlan("truncated", 1, 31, {})),
 }
-REFUSED = SkippedStudy("truncated-000", "no_brain_found", "0.1 L, expected 0.3 to 3 L")
+REFUSED = SkippedStudy("truncated-000", "no_brain_found", "0.1 L, expected 0.3 to 3 L", (14.5, 60.0))
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,8 @@ def request_with_stress(
     out = tmp_path_factory.mktemp("out")
     model_set = read_model_set(bundled_models_dir())
     members = tuple(member.name for member in model_set.select_profile(PROFILE).members)
-    cache = StudyCache(out / CACHE_NAME, digest_inference(model_set, PROFILE, "f32"))
+    provider = choose_engine(threads=1).provider
+    cache = StudyCache(out / CACHE_NAME, digest_inference(model_set, PROFILE, "f32", provider))
     for name in GROUPS:
         keep_outputs(open_synthetic(cohorts / f"{name}.toml", heads), cache, members)
     return EvaluationRequest(
@@ -91,12 +93,14 @@ def test_a_precision_that_does_not_exist_is_named_with_those_that_do():
 
 def test_the_command_that_gives_the_same_results_names_no_folder_of_ours():
     request = EvaluationRequest(
-        Path("/data/test set.toml"), Path("/home/me/out"), limit=3, cases=("a", "b"), stress=Path("/x/s.toml")
-    )
-    assert request.command == (
+        Path("/data/test set.toml"), Path("/home/me/out"), limit=3, cases=("a", "b"), max_fp_per_scan=0.25,
+        stress=Path("/x/s.toml"), anatomy=Path("/data/heads"),
+    )  # fmt: skip
+    assert request.command(Path("/srv/models/v2")) == (
         "metserve evaluate --cohort 'test set.toml' --out out --profile full --precision f32 "
-        "--stress s.toml --limit 3 --cases a,b"
+        "--anatomy heads --models v2 --stress s.toml --limit 3 --cases a,b --max-fp-per-scan 0.25"
     )
+    assert "--models" not in request.command(None)
 
 
 def test_a_cohort_that_is_not_there_is_told_before_anything_is_loaded(tmp_path):
@@ -128,6 +132,8 @@ def test_every_kind_of_study_is_summarised_and_a_stressed_one_counts_in_no_other
     assert (without.n_studies, without.n_lesions, without.fp_per_scan) == (1, 0, 0)
     assert (thick.n_studies, thick.sensitivity.all, thick.fp_per_scan) == (2, 1, 1)
     assert cut is None
+    assert [group.with_refused for group in results.groups[:3]] == [None, None, None]
+    assert results.groups[3].with_refused.all == 0
     assert results.summary.n_studies == 3
     assert results.summary.fp_per_scan == 0
 

@@ -37,11 +37,44 @@ def test_no_part_exceeds_the_limit(tmp_path: Path):
     assert max(sizes) <= PART_BYTES
 
 
-def test_only_the_newest_checkpoint_stays(tmp_path: Path):
-    for step in (9, 10):
+def test_the_two_newest_checkpoints_stay(tmp_path: Path):
+    for step in (8, 9, 10):
         write_checkpoint(tmp_path, a_checkpoint(step))
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-00000010"]
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["checkpoint-00000009", "checkpoint-00000010"]
     assert newest_step(tmp_path) == 10
+
+
+def test_the_same_step_again_touches_nothing(tmp_path: Path):
+    folder = write_checkpoint(tmp_path, a_checkpoint(3))
+    (folder / "mark").touch()
+    assert write_checkpoint(tmp_path, a_checkpoint(3)) == folder
+    assert (folder / "mark").exists()
+
+
+def test_a_damaged_checkpoint_is_passed_over_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    write_checkpoint(tmp_path, a_checkpoint(3))
+    (write_checkpoint(tmp_path, a_checkpoint(4)) / "part-000.bin").write_bytes(b"?")
+    assert newest_step(tmp_path) == 3
+    read = read_checkpoint(tmp_path)
+    assert read is not None
+    assert read.step == 3
+    assert "part-000.bin of a checkpoint has SHA-256" in caplog.text
+
+
+def test_a_damaged_checkpoint_is_replaced_by_one_of_its_step(tmp_path: Path):
+    (write_checkpoint(tmp_path, a_checkpoint(4)) / "manifest.json").write_text("{")
+    write_checkpoint(tmp_path, a_checkpoint(4))
+    assert newest_step(tmp_path) == 4
+
+
+def test_a_damaged_later_checkpoint_goes_when_its_forerunner_went_on(tmp_path: Path):
+    for step in (3, 9):
+        folder = write_checkpoint(tmp_path, a_checkpoint(step))
+    (folder / "part-000.bin").unlink()
+    write_checkpoint(tmp_path, a_checkpoint(4))
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["checkpoint-00000003", "checkpoint-00000004"]
 
 
 def test_an_unfinished_checkpoint_is_not_seen(tmp_path: Path):

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from core.errors import InvalidInput
 from evaluation.cohorts.imported.study import ImportedStudy, ImportOptions
@@ -21,7 +22,7 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 @pytest.fixture(scope="module")
 def study() -> ImportedStudy:
     inside = distance_mm(grid_points(GRID), LESION) < LESION.radius_mm
-    return ImportedStudy("study-1", "patient", make_t1_post(), make_t1(), inside)
+    return ImportedStudy("study-1", "patient", make_t1_post(), make_t1(), inside.astype(np.uint16))
 
 
 def test_an_imported_study_is_what_the_worker_prepares(study, tmp_path):
@@ -71,9 +72,9 @@ def test_a_bad_study_does_not_end_the_import(study, tmp_path):
 def test_a_lesion_below_the_grid_keeps_one_voxel():
     fine = make_grid((24, 24, 24), (0.5, 0.5, 0.5))
     target = canonical_grid(fine, 1.0)
-    reference = np.zeros(fine.shape_kji, dtype=np.bool_)
-    reference[7, 8, 9] = True
-    reference[12:20, 12:20, 12:20] = True
+    reference = np.zeros(fine.shape_kji, dtype=np.uint16)
+    reference[7, 8, 9] = 1
+    reference[12:20, 12:20, 12:20] = 2
 
     labels = resample_reference(reference, fine, target)
 
@@ -81,6 +82,19 @@ def test_a_lesion_below_the_grid_keeps_one_voxel():
     (small_kji,) = np.argwhere(labels == np.bincount(labels.ravel())[1:].argmin() + 1)
     apart_mm = target.to_lps_mm(small_kji) - fine.to_lps_mm((7, 8, 9))
     assert np.abs(apart_mm).max() <= 0.5
+
+
+def test_pieces_of_a_broken_rim_stay_one_lesion_and_touching_lesions_two():
+    fine = make_grid((24, 24, 24), (0.5, 0.5, 0.5))
+    target = canonical_grid(fine, 1.0)
+    reference = np.zeros(fine.shape_kji, dtype=np.uint16)
+    reference[2:6, 2:10, 2:10] = reference[10:14, 2:10, 2:10] = 1
+    reference[2:14, 10:18, 2:10] = 2
+
+    labels = resample_reference(reference, fine, target)
+
+    assert np.bincount(labels.ravel())[1:].tolist() == [64, 96]
+    assert ndimage.label(labels == 1)[1] == 2
 
 
 def _write_nifti(folder: Path, study: ImportedStudy) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from core.errors import InvalidInput  # noqa: E402
+from core.errors import Defect, InvalidInput  # noqa: E402
 from tests.training.test_network import random_network  # noqa: E402
 from training.learner import Hardware, Learner, average_network  # noqa: E402
 from training.losses import make_loss  # noqa: E402
@@ -49,6 +51,64 @@ def test_a_loss_that_is_not_finite_changes_no_weight():
     bad.weights[:] = np.nan
     assert learner.learn(bad, 1, LOSS) is None
     assert all(torch.equal(before[name], one) for name, one in learner.network.named_parameters())
+
+
+def test_a_batch_with_an_infinite_voxel_leaves_no_trace():
+    learner = a_learner()
+    learner.learn(a_batch(0), 0, LOSS)
+    before = {name: array.copy() for name, array in learner.arrays().items()}
+    bad = a_batch(1)
+    bad.images[0, 0, 3, 3, 3] = np.inf
+    assert learner.learn(bad, 1, LOSS) is None
+    assert same(learner.arrays(), before)
+
+
+def test_a_gradient_that_is_not_finite_leaves_no_trace():
+    learner = a_learner()
+    learner.learn(a_batch(0), 0, LOSS)
+    before = {name: array.copy() for name, array in learner.arrays().items()}
+    # finite at 0, where its slope is not
+    assert learner.learn(a_batch(1), 1, lambda logits, *_: (0 * logits).sqrt().sum()) is None
+    assert same(learner.arrays(), before)
+
+
+def test_only_bad_batches_stop_the_training():
+    learner = a_learner(replace(SETTINGS, skips_limit=3))
+    bad = a_batch(1)
+    bad.images[:] = np.nan
+    for step in (0, 1):
+        assert learner.learn(bad, step, LOSS) is None
+    assert learner.learn(a_batch(2), 2, LOSS) is not None
+    for step in (3, 4):
+        assert learner.learn(bad, step, LOSS) is None
+    with pytest.raises(Defect, match="3 batches in a row up to step 5"):
+        learner.learn(bad, 5, LOSS)
+
+
+def test_an_outlying_gradient_is_shortened():
+    moments = []
+    for limit in (1e-3, 1e9):
+        learner = a_learner(replace(SETTINGS, gradient_norm_limit=limit))
+        learner.learn(a_batch(0), 0, LOSS)
+        moments.append([a for name, a in learner.arrays().items() if name.endswith("exp_avg")])
+    shortened, whole = (np.sqrt(sum((one**2).sum() for one in arrays)) for arrays in moments)
+    assert shortened == pytest.approx(0.1 * 1e-3, rel=1e-2)
+    assert whole > 2 * shortened
+
+
+def test_the_next_member_brings_its_settings():
+    learner = a_learner()
+    learner.change_over(replace(SETTINGS, learning_rate=0, statistics_momentum=0))
+    learner.begin(random_network())
+    before = {name: array.copy() for name, array in learner.arrays().items() if "weights" in name}
+    learner.learn(a_batch(0), 0, LOSS)
+    after = learner.arrays()
+    assert all(np.array_equal(after[name], before[name]) for name in before if "batches" not in name)
+
+
+def test_a_member_of_other_widths_is_refused():
+    with pytest.raises(InvalidInput, match=r"widths \(4, 8, 16\) beside \(4, 8\)"):
+        a_learner().change_over(replace(SETTINGS, widths=(4, 8, 16)))
 
 
 def test_the_average_lags_behind_the_weights():

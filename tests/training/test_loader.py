@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,28 @@ def test_the_pool_is_looked_at_again_at_fixed_steps(sampler: PatchSampler):
     with BatchLoader(sampler, 2, (ListedStudy("toy-00"),), lambda: next(looks), 3) as loader:
         names = [[study.name for study in loader.next().listing] for _ in range(5)]
     assert names == [["toy-00"], ["toy-01"], ["toy-01"], ["toy-01"], ["toy-00", "toy-01"]]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_how_many_threads_make_batches_changes_nothing(tmp_path: Path, sampler: PatchSampler, threads: int):
+    listing = list_pool(tmp_path)
+    looks = iter([listing[:1], listing, listing[1:]])
+    with BatchLoader(sampler, 4, listing, lambda: next(looks), 4, threads) as loader:
+        deliveries = [loader.next() for _ in range(9)]
+    for step, one, expected in zip(
+        range(4, 13), deliveries, [listing[:1]] * 4 + [listing] * 4 + [listing[1:]], strict=True
+    ):
+        assert (one.step, one.listing) == (step, expected)
+        np.testing.assert_array_equal(one.batch.images, sampler.batch(step, expected).images)
+
+
+def test_a_study_that_is_gone_costs_a_look_at_the_pool(tmp_path: Path, sampler: PatchSampler):
+    listing = list_pool(tmp_path)
+    shutil.rmtree(tmp_path / "toy-00")
+    with BatchLoader(sampler, 1, listing, lambda: list_pool(tmp_path), 100, threads=2) as loader:
+        deliveries = [loader.next() for _ in range(8)]
+    assert [one.step for one in deliveries] == list(range(1, 9))
+    assert [study.name for study in deliveries[-1].listing] == ["toy-01"]
 
 
 def test_an_error_in_the_making_reaches_the_trainer(sampler: PatchSampler):

@@ -81,3 +81,15 @@ def test_every_loss_is_float32_and_falls_along_its_gradient(name):
     assert value.dtype == torch.float32
     step = 0.1 * logits.grad.float() / logits.grad.float().norm()
     assert loss(logits.detach().float() - step, TARGET, EVEN) < value
+
+
+@pytest.mark.parametrize("name", [*MEMBER_LOSSES, "trunk"])
+def test_a_voxel_of_weight_0_does_not_count(name):
+    logits, weights = torch.randn(1, 1, 4, 4, 4), torch.ones(1, 1, 4, 4, 4)
+    weights[..., 0] = 0
+    target = (torch.randn(1, 1, 4, 4, 4) > 1).float()
+    target[..., 1, 1] = 1
+    changed = target.clone()
+    changed[..., 0] = 1 - changed[..., 0]
+    loss = make_loss(name, LossSettings())
+    torch.testing.assert_close(loss(logits, target, weights), loss(logits, changed, weights))

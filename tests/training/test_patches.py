@@ -10,8 +10,8 @@ import pytest
 
 from tests.training.toy_studies import TUBE, fill_toy_pool, make_toy_study
 from training.patches import Kind, PatchSampler, augment, cut, lesion_weights
-from training.pool import MINED_FILE, ListedStudy, list_pool
-from training.prepared import PreparedStudy
+from training.pool import ListedStudy, list_pool
+from training.prepared import MINED_FILE, PreparedStudy
 from training.settings import (
     AugmentationSettings,
     LossSettings,
@@ -109,7 +109,7 @@ def test_a_patch_drawn_for_a_structure_holds_it(pool: Path):
 
 def test_mined_false_positives_are_visited(tmp_path: Path):
     fill_toy_pool(tmp_path, 2)
-    (tmp_path / "toy-01" / MINED_FILE).write_text(json.dumps({"centres_ras": [[8, 30, 18]]}))
+    (tmp_path / "toy-01" / MINED_FILE).write_text(json.dumps({"centres_ras": [[8, 30, 18]], "missed": []}))
     settings = replace(SETTINGS, sampling=SamplingSettings(lesion_share=0, mined_share=1))
     drawn = places(tmp_path, settings, 10)
     assert {(kind, place.study.name) for kind, place in drawn} == {(Kind.MINED, "toy-01")}
@@ -127,10 +127,11 @@ def test_small_lesions_are_chosen_more_often(tmp_path: Path):
     labels = np.zeros((40, 40, 40), np.uint16)
     labels[5:9, 5:9, 5:9] = 1
     labels[28:30, 28:30, 28:30] = 2
-    flat = np.ones(labels.shape, np.float32)
+    bright = np.where(labels, 9, 1).astype(np.float32)
     PreparedStudy.from_kji(
-        name="two", anatomy="a", seed=0, recipe="r", t1_post_kji=flat, subtraction_kji=flat, labels_kji=labels
-    ).write(tmp_path / "two")
+        name="two", anatomy="a", seed=0, recipe="r",
+        t1_post_kji=bright, subtraction_kji=bright, labels_kji=labels,
+    ).write(tmp_path / "two")  # fmt: skip
     settings = replace(SETTINGS, sampling=SamplingSettings(lesion_share=1, small_lesion_exponent=1 / 3))
     studies = PreparedStudy.open(tmp_path / "two").labels_ras
     drawn = [cut(studies, place.start_ras, 16).max() for _, place in places(tmp_path, settings, 600)]
@@ -185,3 +186,73 @@ def test_weights_lie_on_the_lesions(pool: Path):
     batch = PatchSampler(pool, MEMBER, settings).batch(0, (ListedStudy("toy-00"),))
     volume_mm3 = make_toy_study("toy-00", 0).lesions[0].volume_mm3
     assert set(batch.weights[batch.targets == 1]) == {np.float32(np.sqrt(1000 / volume_mm3))}
+
+
+def make_hidden_and_seen(folder: Path, seen: tuple[int, ...] = (2,)) -> None:
+    """Two lesions of one size; of both inputs T1-post shows some of them, the subtraction shows all."""
+    labels = np.zeros((40, 40, 40), np.uint16)
+    labels[5:9, 5:9, 5:9] = 1
+    labels[28:32, 28:32, 28:32] = 2
+    noise = np.random.default_rng(1).standard_normal(labels.shape).astype(np.float32)
+    PreparedStudy.from_kji(
+        name=folder.name, anatomy="a", seed=0, recipe="r", labels_kji=labels,
+        t1_post_kji=noise + 9 * np.isin(labels, seen), subtraction_kji=noise + 9 * (labels > 0),
+    ).write(folder)  # fmt: skip
+
+
+def lesions_drawn(pool: Path, member: MemberSpec, settings: TrainingSettings, count: int) -> Counter:
+    sampler, rng, listing = PatchSampler(pool, member, settings), np.random.default_rng(0), list_pool(pool)
+    drawn = [sampler.place(number, listing, rng)[1] for number in range(count)]
+    volumes = {study.name: PreparedStudy.open(pool / study.name).labels_ras for study in listing}
+    return Counter(
+        (place.study.name, int(cut(volumes[place.study.name], place.start_ras, 16).max())) for place in drawn
+    )
+
+
+ALL_LESIONS = replace(SETTINGS, sampling=SamplingSettings(lesion_share=1, small_lesion_exponent=0))
+
+
+def test_a_lesion_the_member_cannot_see_is_not_drawn(tmp_path: Path):
+    make_hidden_and_seen(tmp_path / "one")
+    assert set(lesions_drawn(tmp_path, MEMBER, ALL_LESIONS, 40)) == {("one", 2)}
+    subtraction = MemberSpec("subtraction", "focal")
+    assert set(lesions_drawn(tmp_path, subtraction, ALL_LESIONS, 40)) == {("one", 1), ("one", 2)}
+
+
+def test_where_no_lesion_can_be_seen_the_hidden_ones_are_drawn(tmp_path: Path):
+    make_hidden_and_seen(tmp_path / "one", seen=())
+    assert set(lesions_drawn(tmp_path, MEMBER, ALL_LESIONS, 40)) == {("one", 1), ("one", 2)}
+
+
+def test_hidden_lesions_weigh_nothing_by_default(tmp_path: Path):
+    make_hidden_and_seen(tmp_path / "one", seen=())
+    settings = replace(ALL_LESIONS, augmentation=UNCHANGED)
+    batch = PatchSampler(tmp_path, MEMBER, settings).batch(0, list_pool(tmp_path))
+    assert batch.targets.any()
+    assert not batch.weights[batch.targets == 1].any()
+    assert (batch.weights[batch.targets == 0] == 1).all()
+
+
+def test_missed_lesions_are_drawn_more_often_within_a_study(tmp_path: Path):
+    make_hidden_and_seen(tmp_path / "one", seen=(1, 2))
+    (tmp_path / "one" / MINED_FILE).write_text(json.dumps({"centres_ras": [], "missed": [1]}))
+    drawn = lesions_drawn(tmp_path, MEMBER, ALL_LESIONS, 600)
+    assert drawn["one", 1] / drawn["one", 2] == pytest.approx(3, rel=0.25)
+
+
+def test_missed_lesions_are_drawn_more_often_also_where_they_are_alone(tmp_path: Path):
+    for name, seen in (("first", (1,)), ("second", (2,))):
+        make_hidden_and_seen(tmp_path / name, seen)
+    (tmp_path / "first" / MINED_FILE).write_text(json.dumps({"centres_ras": [], "missed": [1]}))
+    drawn = lesions_drawn(tmp_path, MEMBER, ALL_LESIONS, 600)
+    assert drawn["first", 1] / drawn["second", 2] == pytest.approx(3, rel=0.25)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5])
+def test_patients_have_their_share_among_many_synthetic_studies(tmp_path: Path, share: float):
+    fill_toy_pool(tmp_path, 5)
+    replace(make_toy_study("patient", 9), seed=None, structures_ras=None).write(tmp_path / "patient")
+    settings = replace(SETTINGS, sampling=SamplingSettings(imported_share=share))
+    drawn = [(kind is Kind.LESION, place.study.name) for kind, place in places(tmp_path, settings, 400)]
+    assert sum(name == "patient" for _, name in drawn) / 400 == pytest.approx(share, abs=0.07)
+    assert sum(lesion for lesion, _ in drawn) == 200

@@ -8,7 +8,7 @@ import pytest
 
 from core.errors import InvalidInput
 from tests.training.toy_studies import make_toy_study
-from training.prepared import PreparedStudy, prepare_pair, to_ras
+from training.prepared import MINED_FILE, PreparedStudy, prepare_pair, to_ras
 
 
 def a_pair(shape=(9, 10, 11)):
@@ -35,6 +35,45 @@ def test_writing_again_replaces_and_leaves_nothing_else(tmp_path: Path):
         make_toy_study("toy", seed).write(tmp_path / "toy")
     assert PreparedStudy.open(tmp_path / "toy").seed == 4
     assert [path.name for path in tmp_path.iterdir()] == ["toy"]
+
+
+def test_who_reads_a_study_goes_on_while_it_is_replaced(tmp_path: Path):
+    make_toy_study("toy", 3).write(tmp_path / "toy")
+    reader = PreparedStudy.open(tmp_path / "toy")
+    make_toy_study("toy", 4).write(tmp_path / "toy")
+    np.testing.assert_array_equal(reader.t1_post_ras, make_toy_study("toy", 3).t1_post_ras)
+
+
+@pytest.mark.parametrize(("recipe", "kept"), [("toy", True), ("another", False)])
+def test_known_mistakes_stay_with_the_same_study_only(tmp_path: Path, recipe: str, kept: bool):
+    make_toy_study("toy", 3).write(tmp_path / "toy")
+    (tmp_path / "toy" / MINED_FILE).touch()
+    replace(make_toy_study("toy", 3), recipe=recipe).write(tmp_path / "toy")
+    assert (tmp_path / "toy" / MINED_FILE).exists() == kept
+
+
+def test_a_lesion_is_as_conspicuous_in_either_input_as_it_is_bright(tmp_path: Path):
+    labels = np.zeros((24, 24, 24), np.uint16)
+    labels[10:14, 10:14, 10:14] = 3
+    noise = np.random.default_rng(1).standard_normal((2, *labels.shape)).astype(np.float32)
+    study = PreparedStudy.from_kji(
+        name="n", anatomy="a", seed=None, recipe="r",
+        t1_post_kji=noise[0], subtraction_kji=noise[1] + 5 * (labels > 0), labels_kji=labels,
+    )  # fmt: skip
+    (lesion,) = study.lesions
+    assert abs(lesion.t1_post_conspicuity) < 0.7
+    assert lesion.subtraction_conspicuity == pytest.approx(5, abs=0.8)
+
+
+def test_a_study_with_an_infinite_voxel_is_refused():
+    t1_post = np.ones((4, 4, 4), np.float32)
+    bad = t1_post.copy()
+    bad[1, 1, 1] = np.inf
+    with pytest.raises(InvalidInput, match="subtraction of n has NaN or infinite voxels"):
+        PreparedStudy.from_kji(
+            name="n", anatomy="a", seed=None, recipe="r",
+            t1_post_kji=t1_post, subtraction_kji=bad, labels_kji=np.zeros((4, 4, 4), np.uint16),
+        )  # fmt: skip
 
 
 def test_structures_may_be_unknown(tmp_path: Path):

@@ -13,6 +13,7 @@ onnx = pytest.importorskip("onnx")
 
 from tests.training.toy_studies import fill_toy_pool  # noqa: E402
 from training.checkpoint import newest_step  # noqa: E402
+from training.run_folder import read_settings  # noqa: E402
 from training.train import main  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +52,7 @@ def test_a_run_is_trained_continued_and_exported(tmp_path: Path, pool: Path, cap
         call("--pool", pool, "--out", run, "--members", "t1_post-focal", "--trunk", "--precision", "float32")
         == 0
     )
-    assert json.loads((run / "settings.json").read_text())["widths"] == [2, 4]
+    assert json.loads((run / "t1_post-focal" / "settings.json").read_text())["widths"] == [2, 4]
     capsys.readouterr()
     assert call("export", "--run", run, "--out", out) == 0
     assert [line.split()[1:3] for line in capsys.readouterr().out.splitlines()] == [
@@ -107,6 +108,73 @@ def test_batch_and_widths_of_a_run_stay(tmp_path: Path, pool: Path, capsys: pyte
     assert call(*words, "--patches", 4, *TINY) == 0
     assert call(*words, "--batch", 4) == 2
     assert "batch is 4, expected 2 as in" in capsys.readouterr().err
+
+
+def records(run: Path) -> list[dict]:
+    return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+
+
+def test_a_member_does_not_change_what_its_trunk_was_trained_with(tmp_path: Path, pool: Path):
+    words = ("--pool", pool, "--out", tmp_path / "run", *TINY)
+    call(*words, "--members", "trunk-t1_post", "--patches", 8)
+    call(*words, "--members", "t1_post-focal", "--trunk", "--patches", 4, "--lr", 1e-5)
+    assert read_settings(tmp_path / "run", "trunk-t1_post").patches == 8
+    member = read_settings(tmp_path / "run", "t1_post-focal")
+    assert (member.patches, member.learning_rate) == (4, 1e-5)
+
+
+def test_a_trunk_that_has_not_seen_its_patches_is_no_origin_unless_wanted(
+    tmp_path: Path, pool: Path, capsys: pytest.CaptureFixture
+):
+    words = ("--pool", pool, "--out", tmp_path / "run", *TINY)
+    call(*words, "--members", "trunk-t1_post", "--patches", 8)
+    call(*words, "--members", "trunk-t1_post", "--patches", 400, "--minutes", 0)
+    member = (*words, "--members", "t1_post-focal", "--trunk", "--patches", 4)
+    assert call(*member) == 2
+    assert "trunk-t1_post has seen 8 patches, expected 400" in capsys.readouterr().err
+    assert call(*member, "--trunk-anyway") == 0
+    assert call(*member) == 0  # it has a checkpoint of its own now
+
+
+def test_the_log_says_what_each_member_started_from_and_with_which_code(tmp_path: Path, pool: Path):
+    run = tmp_path / "run"
+    words = ("--pool", pool, "--out", run, "--patches", 4, "--commit", "0123abc", *TINY)
+    call(*words, "--members", "trunk-t1_post")
+    call(*words, "--members", "t1_post-focal", "t1_post-soft_dice", "--trunk")
+    call(*words, "--members", "t1_post-focal")
+    starts = [record for record in records(run) if record.get("event") == "start"]
+    assert [(one["members"], one["origin"], one["commit"]) for one in starts] == [
+        (["trunk-t1_post"], "chance", "0123abc"),
+        (["t1_post-focal"], f"{run}/trunk-t1_post at step 2", "0123abc"),
+        (["t1_post-soft_dice"], f"{run}/trunk-t1_post at step 2", "0123abc"),
+        (["t1_post-focal"], "its checkpoint at step 2", "0123abc"),
+    ]
+
+
+def test_an_origin_that_is_not_followed_is_warned_of(
+    tmp_path: Path, pool: Path, capsys: pytest.CaptureFixture
+):
+    run = tmp_path / "run"
+    words = ("--pool", pool, "--out", run, "--members", "t1_post-focal", "--patches", 4, *TINY)
+    call(*words)
+    capsys.readouterr()
+    call(*words, "--init", tmp_path / "models")
+    expected = f"--init {tmp_path}/models is ignored: t1_post-focal goes on from its checkpoint at step 2"
+    assert expected in [record.get("warning") for record in records(run)]
+    assert expected in capsys.readouterr().err
+
+
+def test_every_member_has_a_turn_before_time_is_up(tmp_path: Path, pool: Path):
+    words = ("--pool", pool, "--out", tmp_path / "run", "--patches", 100_000, "--minutes", 0.05, *TINY)
+    call(*words, "--members", "trunks")
+    assert all(newest_step(tmp_path / "run" / name) for name in ("trunk-t1_post", "trunk-subtraction"))
+
+
+def test_members_of_two_sizes_are_refused(tmp_path: Path, pool: Path, capsys: pytest.CaptureFixture):
+    words = ("--pool", pool, "--out", tmp_path / "run", "--patches", 4)
+    call(*words, "--members", "trunk-t1_post", *TINY)
+    assert call(*words, "--members", "trunks") == 2
+    assert "expected one size" in capsys.readouterr().err
 
 
 def test_sigterm_saves_and_stops(tmp_path: Path, pool: Path):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from tests.training.toy_studies import TUBE, fill_toy_pool, make_toy_study  # no
 from training.checkpoint import newest_step, read_checkpoint  # noqa: E402
 from training.learner import Hardware, Learner, average_network  # noqa: E402
 from training.origin import Origin  # noqa: E402
+from training.pool import listing_from_json  # noqa: E402
 from training.settings import MemberSpec, SamplingSettings, TrainingSettings  # noqa: E402
-from training.trainer import Surroundings, Timing, Trainer  # noqa: E402
+from training.trainer import Plan, Surroundings, Timing, Trainer  # noqa: E402
 
 FOCAL = MemberSpec("t1_post", "focal")
 DICE = MemberSpec("subtraction", "soft_dice")
@@ -64,7 +66,8 @@ def train(
     timed = Timing(**{"slice_s": 1000, "checkpoint_s": 1000, "log_steps": 1} | timing)
     learner = Learner(settings, Hardware())
     surroundings = Surroundings(world.clock, world.stopping, world.log)
-    return Trainer(run, pool, settings, learner, origin, timed, surroundings).train(members)
+    plans = [Plan(spec, settings) for spec in members]
+    return Trainer(run, pool, learner, origin, timed, surroundings).train(plans)
 
 
 def arrays(run: Path, spec: MemberSpec = FOCAL) -> dict[str, np.ndarray]:
@@ -116,6 +119,38 @@ def test_members_that_take_turns_learn_what_they_learn_alone(tmp_path: Path, poo
 def test_time_is_kept(tmp_path: Path, pool: Path):
     assert not train(tmp_path, pool, World(), limit_s=12)
     assert 0 < newest_step(tmp_path / FOCAL.name) < SETTINGS.steps
+
+
+def test_members_advance_together_over_short_calls(tmp_path: Path, pool: Path):
+    for _ in range(2):
+        assert not train(tmp_path, pool, World(), (FOCAL, DICE), limit_s=8)
+    steps = [newest_step(tmp_path / spec.name) for spec in (FOCAL, DICE)]
+    assert all(0 < step < SETTINGS.steps for step in steps)
+
+
+def test_a_run_goes_on_when_a_study_was_taken_out_of_the_pool(tmp_path: Path):
+    fill_toy_pool(tmp_path / "pool", 3)
+    train(tmp_path / "run", tmp_path / "pool", World(stop_at_record=5))
+    shutil.rmtree(tmp_path / "pool" / "toy-01")
+    world = World(stop_at_record=2)
+    train(tmp_path / "run", tmp_path / "pool", world)
+    assert world.records[0] == {"event": "studies gone", "members": [FOCAL.name], "studies": ["toy-01"]}
+    checkpoint = read_checkpoint(tmp_path / "run" / FOCAL.name)
+    assert checkpoint is not None
+    assert checkpoint.step > 5
+    assert [study.name for study in listing_from_json(checkpoint.facts["listing"])] == ["toy-00", "toy-02"]
+
+
+def test_members_of_one_run_may_be_trained_differently(tmp_path: Path, pool: Path):
+    timed = Timing(slice_s=4, log_steps=1)
+    world = World()
+    plans = [Plan(FOCAL, SETTINGS), Plan(DICE, replace(SETTINGS, patches=8, learning_rate=1e-4))]
+    surroundings = Surroundings(world.clock, world.stopping, world.log)
+    learner = Learner(SETTINGS, Hardware())
+    assert Trainer(tmp_path, pool, learner, CHANCE, timed, surroundings).train(plans)
+    last = {record["member"]: record for record in world.records}
+    assert (last[FOCAL.name]["patches"], last[DICE.name]["patches"]) == (24, 8)
+    assert last[DICE.name]["learning_rate"] <= 1e-4
 
 
 def test_a_finished_run_does_nothing(pool: Path, uninterrupted: Path):

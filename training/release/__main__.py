@@ -1,14 +1,22 @@
-"""Release trained members as a model set: files, manifest and card in one step, with the evidence.
+r"""Release trained members as a model set: files, manifest and card in one step, with the evidence.
 
-A set is released twice. First as a candidate, to be measured; then, with what was measured, for good:
+A set is released as a candidate, to choose its thresholds; with these, to be measured; then, with what was
+measured, for good (COHORTS is evaluation/cohorts/synthetic/frozen):
 
     python -m training.release --members ONNX --out runs/candidate --unmeasured ...
-    metserve evaluate --models runs/candidate --cohort evaluation/cohorts/frozen.toml --out runs/measured
-    python -m training.release --members ONNX --out models --evaluation runs/measured/results.json ...
+    metserve evaluate --models runs/candidate --cohort COHORTS/validation.toml --out runs/validation
+    python -m training.release --members ONNX --out runs/candidate --unmeasured \
+        --operating-points runs/validation/results.json ...
+    metserve evaluate --models runs/candidate --cohort COHORTS/frozen.toml --out runs/measured
+    python -m training.release --members ONNX --out models --evaluation runs/measured/results.json \
+        --operating-points runs/validation/results.json ...
 
-The evaluation must be of these very files and thresholds: its digest is compared. CARD.md is written by
-hand but for the block between <!-- figures --> and <!-- /figures -->. If anything fails, the folder that
-was there stays as it was.
+The evaluation must be of these very files and thresholds: its digest is compared; and of another cohort
+than the one that chose the thresholds. One of a part of its cohort's studies is called partial, in manifest
+and card. CARD.md is written by hand but for the block between <!-- figures --> and <!-- /figures -->.
+
+If anything fails, the folder that was there stays as it was. Between the two renames that put the new one in
+its place there is none of that name for an instant: a service reads an image or a copy, not this folder.
 """
 
 from __future__ import annotations
@@ -52,6 +60,7 @@ def _parse(arguments: Sequence[str] | None) -> ReleaseOrder:
         version=options.version, trained_on=options.trained_on, run=options.run, pool=options.pool,
         commit=options.commit, evaluation=options.evaluation, unmeasured=options.unmeasured,
         points=_points(options),
+        operating_points=options.operating_points,
         brain=options.brain and NewBrain(options.brain, options.brain_spacing_mm, options.brain_cube),
     )  # fmt: skip
 
@@ -88,6 +97,12 @@ def _add_evidence(group: Any) -> None:
 
 
 def _add_points(group: Any) -> None:
+    group.add_argument(
+        "--operating-points",
+        type=Path,
+        metavar="RESULTS",
+        help="results.json of the validation: the points it suggests",
+    )
     group.add_argument("--threshold", type=float, help="with all members")
     group.add_argument(
         "--minimum-component-voxels", type=int, metavar="N", help="smallest finding, 1 mm voxels"

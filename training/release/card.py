@@ -20,6 +20,9 @@ END = "<!-- /figures -->"
 
 ORIGINS = {"synthetic": "synthetic studies, no patients", "patients": "patients' scans"}
 
+SERVICE_PRECISION = "f32"
+OTHER_PRECISION = f" (the service runs {SERVICE_PRECISION}; its outputs differ slightly)"
+
 NOT_MEASURED = (
     "**Not measured.** This set was released without an evaluation: nothing is known of how well it works."
 )
@@ -57,13 +60,23 @@ def render_figures(results: EvaluationResults, evaluation: MeasuredEvaluation) -
 def _measured(results: EvaluationResults, evaluation: MeasuredEvaluation) -> str:
     header, released = results.header, results.released
     return (
+        f"{_partial(results) if evaluation.partial else ''}"
         f"Cohort {_cell(header.cohort)} ({ORIGINS[header.origin]}; digest `{header.cohort_digest[:12]}`): "
         f"{evaluation.n_studies} scans of {_heads(evaluation)}, with {evaluation.n_lesions} metastases. "
-        f"{_refused(results)}Measured with metserve {header.software_version} in {header.precision}, "
+        f"{_refused(results)}Measured with metserve {header.software_version} in {header.precision}"
+        f"{'' if header.precision == SERVICE_PRECISION else OTHER_PRECISION}, "
         f"set digest `{header.model_digest[:12]}`: threshold {released.threshold:g}, smallest finding "
         f"{released.minimum_component_voxels} mm³. Written by `training.release` from "
         "the evaluation's results."
     )
+
+
+def _partial(results: EvaluationResults) -> str:
+    header = results.header
+    if header.n_cases is None:
+        return "**Partial**: nobody knows how many studies the cohort has. "
+    run = header.n_studies + len(header.skipped)
+    return f"**Partial**: {run} of the cohort's {header.n_cases} studies were run. "
 
 
 def _heads(evaluation: MeasuredEvaluation) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from core.errors import InvalidInput
-from evaluation.figures.results import EvaluationResults
+from evaluation.figures.results import EvaluationResults, Header
 from worker.model_evidence import MeasuredEvaluation, Sensitivity
 from worker.model_set import FULL_PROFILE, ModelSet
 
@@ -16,7 +16,8 @@ DECIMALS = 4
 
 HOW_TO_MEASURE = (
     "release the set with --unmeasured into a folder of its own, run `metserve evaluate --models FOLDER "
-    "--cohort evaluation/cohorts/frozen.toml --out DIR`, then release with --evaluation DIR/results.json"
+    "--cohort evaluation/cohorts/synthetic/frozen/frozen.toml --out DIR`, "
+    "then release with --evaluation DIR/results.json"
 )
 
 
@@ -42,9 +43,8 @@ def check_is_of(results: EvaluationResults, model_set: ModelSet) -> None:
     InvalidInput
         Other files, thresholds or members were measured, or another profile; or nothing was.
     """
+    check_profile(results)
     header = results.header
-    if header.profile != FULL_PROFILE:
-        raise InvalidInput(f"profile {header.profile!r} was measured, expected {FULL_PROFILE!r}")
     if header.model_digest != model_set.digest:
         raise InvalidInput(
             f"the evaluation measured a set with digest {header.model_digest}, expected {model_set.digest}: "
@@ -52,6 +52,23 @@ def check_is_of(results: EvaluationResults, model_set: ModelSet) -> None:
         )
     if header.n_studies == 0:
         raise InvalidInput(f"the evaluation of {header.cohort} measured no study, expected at least one")
+
+
+def check_profile(results: EvaluationResults) -> None:
+    """Check that all members were measured.
+
+    Raises
+    ------
+    InvalidInput
+        Another profile was.
+    """
+    if results.header.profile != FULL_PROFILE:
+        raise InvalidInput(f"profile {results.header.profile!r} was measured, expected {FULL_PROFILE!r}")
+
+
+def is_partial(header: Header) -> bool:
+    """Tell whether studies of the cohort may be missing; so they may where nobody knows how many it has."""
+    return header.n_cases is None or header.n_studies + len(header.skipped) < header.n_cases
 
 
 def summarise(results: EvaluationResults, trained_on: frozenset[str]) -> MeasuredEvaluation:
@@ -71,6 +88,7 @@ def summarise(results: EvaluationResults, trained_on: frozenset[str]) -> Measure
         cohort_digest=header.cohort_digest,
         origin=header.origin,
         precision=header.precision,
+        partial=is_partial(header),
         software_version=header.software_version,
         n_studies=summary.n_studies,
         n_lesions=summary.n_lesions,

@@ -6,27 +6,21 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from core.errors import InvalidInput
 from training.checkpoint import read_checkpoint
 from training.pool import listing_from_json
 from training.prepared import STUDY_FILE
 from training.release.networks import CheckedMember
-from training.settings import TRUNKS, TrainingSettings, settings_from_json
+from training.run_folder import LOG_FILE, Record, check_run, read_settings
+from training.settings import TRUNKS
 from worker.model_evidence import MemberTraining, TrainingFacts, Trunk
-
-SETTINGS_FILE = "settings.json"
-LOG_FILE = "log.jsonl"
-"""As ``training.train`` writes them: that module cannot be imported where torch is missing."""
 
 UNKNOWN_COMMIT = "unknown"
 """What a run's log says when nobody told it the version of the code."""
 
 FINAL_STEPS = 500
 """The final loss is the mean over so many last steps: single batches differ by more than networks do."""
-
-Record = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +69,6 @@ class _Run:
     """
 
     folder: Path
-    settings: TrainingSettings
     records: tuple[Record, ...]
     commit: str
 
@@ -108,7 +101,8 @@ def read_facts(run: Path, pool: Path, members: Sequence[CheckedMember], commit: 
     InvalidInput
         The run has no checkpoint of a member or one older than the file, or the pool lacks a study.
     """
-    read = _Run(run, _read_settings(run), _read_log(run / LOG_FILE), commit)
+    check_run(run)
+    read = _Run(run, _read_log(run / LOG_FILE), commit)
     trained = {member.name: _progress_of(read, member) for member in members}
     trunks = {spec.name: trunk for spec in TRUNKS if (trunk := read.progress_of(spec.name)) is not None}
     seen = {name: progress.study_names for name, progress in (trained | trunks).items()}
@@ -134,23 +128,25 @@ def _progress_of(run: _Run, member: CheckedMember) -> _Progress:
         raise InvalidInput(f"{run.folder} has no checkpoint of {member.name}, expected the run it came from")
     if member.n_patches is None:
         return progress
-    step = member.n_patches // run.settings.batch
+    batch = read_settings(run.folder, member.name).batch
+    step = member.n_patches // batch
     if step > progress.step:
         raise InvalidInput(
             f"{member.network.path} has seen {member.n_patches} patches, {run.folder} only "
-            f"{progress.step * run.settings.batch}: expected the run it was exported from"
+            f"{progress.step * batch}: expected the run it was exported from"
         )
     return replace(progress, step=step)
 
 
 def _training_of(run: _Run, name: str, step: int, studies: Sequence[_PoolStudy]) -> MemberTraining:
+    settings = read_settings(run.folder, name)
     lines = _lines_of(run.records, name, step)
     start = _last_start(run.records, name)
     commit = start.get("commit", UNKNOWN_COMMIT)
     return MemberTraining(
-        seed=start.get("seed", run.settings.seed),
-        n_patches=step * run.settings.batch,
-        patch_voxels=start.get("patch_voxels", run.settings.patch_voxels),
+        seed=start.get("seed", settings.seed),
+        n_patches=step * settings.batch,
+        patch_voxels=start.get("patch_voxels", settings.patch_voxels),
         final_loss=_final_loss(lines),
         n_studies=lines[-1]["studies"] if lines else len(studies),
         recipes=_recipes(studies),
@@ -206,13 +202,6 @@ def _read_study(pool: Path, name: str) -> _PoolStudy:
         raise InvalidInput(
             f"the run drew from study {name}, but {path} cannot be read ({error!r}): expected the run's pool"
         ) from error
-
-
-def _read_settings(run: Path) -> TrainingSettings:
-    try:
-        return settings_from_json((run / SETTINGS_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InvalidInput(f"{run} is no run of training: {error}") from error
 
 
 def _read_log(path: Path) -> tuple[Record, ...]:

@@ -13,7 +13,8 @@ def successor_of(folder: Path) -> Iterator[Path]:
     """Give an empty folder beside one; it takes that one's name when the block ends without an error.
 
     An error in the block leaves the old folder as it was. The exchange is two renames: a process killed
-    between them leaves the old folder as ``.<name>.old``, which ``recover`` puts back.
+    between them leaves the old folder as ``.<name>.old``, which ``recover`` puts back. Who opens the folder
+    in that instant finds none: releases are not made where a service reads.
 
     Parameters
     ----------

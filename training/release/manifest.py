@@ -62,6 +62,10 @@ TRAINING_COMMENT = """\
 
 TRUNK_COMMENT = "# Trained in the same run, to begin the members of one input with; not part of the set."
 
+THRESHOLDS_COMMENT = (
+    "# The operating points were suggested by a measurement on this cohort, and on nothing else."
+)
+
 EVALUATION_COMMENT = """\
 # Measured with exactly these files and thresholds, whose digest is `model_digest`. Shares are 0..1; a figure
 # with nothing to divide by is left out. The card has all figures, with their intervals."""
@@ -105,6 +109,8 @@ def _training_paragraphs(training: TrainingFacts) -> Iterator[str]:
     for trunk in training.trunks:
         yield _paragraph("[[training.trunks]]", trunk, comment)
         comment = None
+    if training.thresholds is not None:
+        yield _paragraph("[training.thresholds]", training.thresholds, THRESHOLDS_COMMENT)
 
 
 def _evaluation_paragraphs(evaluation: MeasuredEvaluation | NoEvaluation) -> Iterator[str]:

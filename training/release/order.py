@@ -65,6 +65,8 @@ class ReleaseOrder:
         Release without an evaluation, and say so.
     points, brain
         What differs from the base.
+    operating_points
+        results.json of the validation whose suggested points are taken, in place of ``points``.
     """
 
     members: Path
@@ -80,3 +82,4 @@ class ReleaseOrder:
     unmeasured: bool = False
     points: OperatingPoints = OperatingPoints()
     brain: NewBrain | None = None
+    operating_points: Path | None = None

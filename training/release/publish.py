@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from core.errors import Defect, InvalidInput
@@ -15,7 +16,8 @@ from training.release.facts import RunFacts, read_facts
 from training.release.folder import recover, successor_of
 from training.release.manifest import render_manifest
 from training.release.networks import CheckedMember, CheckedNetwork, check_members, check_network
-from training.release.order import ReleaseOrder
+from training.release.order import OperatingPoints, ReleaseOrder
+from training.release.thresholds import SuggestedPoints
 from worker.model_evidence import MeasuredEvaluation, NoEvaluation
 from worker.model_set import MANIFEST_NAME, Manifest, ModelSet, read_model_set, verify_model_set
 
@@ -29,15 +31,17 @@ def release(order: ReleaseOrder) -> ModelSet:
         A file, a fact or the evaluation is missing or does not fit; the old set is as it was.
     """
     results = _evaluation_of(order)
+    suggested = _suggestion_of(order, results)
+    if suggested is not None:
+        order = replace(order, points=suggested.points)
     recover(order.out)
     kept = _files_to_keep(order.out)
     base = read_model_set(order.base)
     members = check_members(order.members, base.manifest.members, base.manifest.windows.patch_voxels)
     brain = _check_brain(order, base)
     facts = read_facts(order.run, order.pool, members, order.commit)
-    manifest = compose_manifest(order, base.manifest, members, brain, facts)
-    if results is not None:
-        check_is_of(results, ModelSet(order.out, manifest))
+    manifest = compose_manifest(order, base.manifest, members, brain, _with_choice(facts, suggested))
+    _check_evidence(ModelSet(order.out, manifest), results, suggested)
     evaluation = _summary_of(results, facts)
     manifest = manifest.model_copy(update={"evaluation": evaluation})
     card = fill_card(_read_card(order, base), _figures(results, evaluation))
@@ -57,6 +61,34 @@ def _evaluation_of(order: ReleaseOrder) -> EvaluationResults | None:
     if order.evaluation is None and not order.unmeasured:
         raise InvalidInput(f"no evaluation was given, expected --evaluation. To make one: {HOW_TO_MEASURE}")
     return None if order.evaluation is None else read_evaluation(order.evaluation)
+
+
+def _suggestion_of(order: ReleaseOrder, results: EvaluationResults | None) -> SuggestedPoints | None:
+    if order.operating_points is None:
+        return None
+    if order.points != OperatingPoints():
+        raise InvalidInput(
+            f"thresholds and --operating-points {order.operating_points} were given, expected one of them"
+        )
+    suggested = SuggestedPoints.read(order.operating_points)
+    if results is not None:
+        suggested.check_is_apart_from(results)
+    return suggested
+
+
+def _check_evidence(
+    model_set: ModelSet, results: EvaluationResults | None, suggested: SuggestedPoints | None
+) -> None:
+    if suggested is not None:
+        suggested.check_is_of(model_set.manifest)
+    if results is not None:
+        check_is_of(results, model_set)
+
+
+def _with_choice(facts: RunFacts, suggested: SuggestedPoints | None) -> RunFacts:
+    if suggested is None:
+        return facts
+    return replace(facts, training=facts.training.model_copy(update={"thresholds": suggested.record}))
 
 
 def _files_to_keep(out: Path) -> tuple[Path, ...]:

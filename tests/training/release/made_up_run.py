@@ -10,7 +10,9 @@ import numpy as np
 
 from tests.training.release.tiny_networks import write_network
 from training.checkpoint import Checkpoint, write_checkpoint
-from training.settings import MEMBERS, TRUNKS, MemberSpec, TrainingSettings, settings_to_json
+from training.pool import ListedStudy, listing_to_json
+from training.run_folder import write_settings
+from training.settings import MEMBERS, TRUNKS, MemberSpec, TrainingSettings
 
 RECIPE = "c0" * 32
 STUDIES = ("synthetic-0000000", "synthetic-0000001", "synthetic-0000002")
@@ -37,17 +39,17 @@ def add_study(
 def make_run(run: Path, *, trunks: bool = True) -> None:
     """Checkpoints of all members at step 1000, and the log of how they got there."""
     run.mkdir()
-    (run / "settings.json").write_text(settings_to_json(SETTINGS))
     specs = MEMBERS + (TRUNKS if trunks else ())
     log(run, {"event": "start", "commit": COMMIT, "members": [spec.name for spec in specs], "seed": 7})
     for spec in specs:
+        write_settings(run, spec.name, SETTINGS)
         add_checkpoint(run, spec.name)
         for step, loss in ((400, 0.9), (800, 0.5), (1000, 0.2)):
             log(run, {"member": spec.name, "step": step, "loss": loss, "studies": 2 if step < 1000 else 3})
 
 
 def add_checkpoint(run: Path, name: str, step: int = STEPS, studies: tuple[str, ...] = STUDIES) -> None:
-    facts = {"listing": [[study, []] for study in studies], "seconds": 1.0}
+    facts = {"listing": listing_to_json(tuple(map(ListedStudy, studies))), "seconds": 1.0}
     write_checkpoint(run / name, Checkpoint(step, {"weight": np.zeros(3, np.float32)}, facts))
 
 

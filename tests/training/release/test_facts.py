@@ -101,7 +101,7 @@ def test_a_pool_that_lacks_a_study_is_refused(run):
 
 
 def test_a_checkpoint_without_studies_is_refused(run):
-    made.add_checkpoint(run, FIRST.name, studies=())
+    made.add_checkpoint(run, FIRST.name, step=made.STEPS + 1, studies=())
     with pytest.raises(InvalidInput, match="lists no study"):
         facts(run)
 
@@ -109,11 +109,3 @@ def test_a_checkpoint_without_studies_is_refused(run):
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path):
     with pytest.raises(InvalidInput, match="is no run of training"):
         facts(tmp_path)
-
-
-def test_the_files_of_a_run_are_called_as_training_calls_them():
-    pytest.importorskip("torch", reason="training.train needs its own environment")
-    from training import train
-    from training.release import facts as read
-
-    assert (read.SETTINGS_FILE, read.LOG_FILE) == (train.SETTINGS_FILE, train.LOG_FILE)

@@ -24,6 +24,11 @@ def test_a_candidate_is_released_and_its_digest_shown(order, capsys: pytest.Capt
     assert f"metserve-test 2026.11.1, digest {verify_model_set(order.out).digest}" in capsys.readouterr().out
 
 
+def test_a_validation_that_is_not_there_is_told(order, capsys: pytest.CaptureFixture[str]):
+    assert main(words(order, "--unmeasured", "--operating-points", order.run / "absent.json")) == 2
+    assert "absent.json is no results.json" in capsys.readouterr().err
+
+
 def test_what_is_missing_is_told_on_the_error_stream(order, capsys: pytest.CaptureFixture[str]):
     assert main(words(order)) == 2
     assert "no evaluation was given" in capsys.readouterr().err

@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from training.release.manifest import render_manifest
-from worker.model_evidence import MeasuredEvaluation, MemberTraining, Sensitivity, TrainingFacts, Trunk
+from worker.model_evidence import (
+    MeasuredEvaluation,
+    MemberTraining,
+    Sensitivity,
+    ThresholdChoice,
+    TrainingFacts,
+    Trunk,
+)
 from worker.model_set import Manifest, read_model_set
 
 RELEASED = Path(__file__).parents[3] / "models"
@@ -17,6 +24,10 @@ MEMBER = MemberTraining(
 TRAINING = TrainingFacts(
     n_studies=3, n_lesions=9, n_anatomies=2, n_imported=1, recipes=("aa", "imported"),
     trunks=(Trunk(name="trunk-t1_post", **MEMBER.model_dump()),),
+    thresholds=ThresholdChoice(
+        cohort="validation", cohort_digest="ef" * 32, origin="synthetic", precision="f32", n_studies=14,
+        partial=False, max_fp_per_scan=0.5,
+    ),
 )  # fmt: skip
 EVALUATION = MeasuredEvaluation(
     measured=True, model_digest="ab" * 32, cohort='the "new" ones', cohort_digest="cd" * 32,
@@ -58,7 +69,7 @@ def test_figures_without_a_value_are_left_out(whole):
 
 def test_every_table_of_evidence_is_explained(whole):
     lines = render_manifest(whole).splitlines()
-    for heading in ("[training]", "[[training.trunks]]", "[evaluation]"):
+    for heading in ("[training]", "[[training.trunks]]", "[training.thresholds]", "[evaluation]"):
         assert lines[lines.index(heading) - 1].startswith("# ")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import InvalidInput
-from evaluation.figures.results import EvaluationResults
+from evaluation.figures.results import EvaluationResults, OperatingPointChoice
 from tests.evaluation.made_up_results import make_results
 from tests.training.release.made_up_run import STUDIES, add_study, export
 from tests.training.release.tiny_networks import write_network
@@ -116,9 +116,95 @@ def test_an_evaluation_that_proves_nothing_is_refused(order, candidate, header, 
 
 
 def test_a_file_that_is_no_evaluation_is_named(order):
-    path = order.run / "settings.json"
+    path = order.run / MEMBERS[0].name / "settings.json"
     with pytest.raises(InvalidInput, match=r"settings\.json is no results\.json"):
         release(replace(order, evaluation=path, unmeasured=False))
+
+
+def test_an_evaluation_of_a_whole_cohort_is_not_partial(order, candidate):
+    whole = release(measured(order, candidate, n_cases=32)).manifest.evaluation  # 30 and 2 refused
+    assert not whole.partial
+    assert "Partial" not in (order.out / "CARD.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("n_cases", "words"), [(75, "32 of the cohort's 75 studies"), (None, "nobody knows how many")]
+)
+def test_an_evaluation_of_a_part_of_its_cohort_says_so_in_manifest_and_card(order, candidate, n_cases, words):
+    assert release(measured(order, candidate, n_cases=n_cases)).manifest.evaluation.partial
+    assert f"**Partial**: {words}" in " ".join((order.out / "CARD.md").read_text().split())
+
+
+def test_another_precision_than_the_services_is_written_down(order, candidate):
+    assert release(measured(order, candidate, precision="bf16")).manifest.evaluation.precision == "bf16"
+    assert "in bf16 (the service runs f32;" in " ".join((order.out / "CARD.md").read_text().split())
+
+
+CHOICES = (
+    OperatingPointChoice("t1_post", 0.5, 0.65, 7, 0.6, 0.41),
+    OperatingPointChoice("all", 0.5, 0.55, 5, 0.71, 0.48),
+)
+VALIDATION = {"cohort": "validation", "cohort_digest": "b8" * 32, "n_cases": 32}
+
+
+def validated(order: ReleaseOrder, candidate: ModelSet, **header: object) -> ReleaseOrder:
+    """The order with a validation of a candidate at its own thresholds."""
+    results = make_results()
+    assert results.t1_post_only is not None
+    full, alone = candidate.manifest.operating_point, candidate.manifest.operating_point_t1_post_only
+    header = {"model_digest": candidate.digest, **VALIDATION, **header}
+    results = replace(
+        results,
+        header=replace(results.header, **header),
+        choices=CHOICES,
+        released=replace(results.released, **full.model_dump()),
+        t1_post_only=replace(results.t1_post_only, **alone.model_dump()),
+    )
+    path = order.run.parent / "validation.json"
+    path.write_text(results.to_json())
+    return replace(order, operating_points=path)
+
+
+def test_thresholds_are_those_a_validation_suggests_and_the_manifest_names_it(order, candidate):
+    manifest = release(validated(order, candidate)).manifest
+    both = (manifest.operating_point, manifest.operating_point_t1_post_only)
+    assert [(point.threshold, point.minimum_component_voxels) for point in both] == [(0.55, 5), (0.65, 7)]
+    record = manifest.training.thresholds
+    assert (record.cohort, record.cohort_digest, record.partial) == ("validation", "b8" * 32, False)
+    assert verify_model_set(order.out).manifest == manifest
+
+
+def test_validation_and_evaluation_make_one_release(order, candidate):
+    with_points = release(validated(replace(order, out=order.out.with_name("second")), candidate))
+    stands = validated(measured(order, with_points), candidate)
+    released = release(stands)
+    assert released.digest == with_points.digest
+    assert released.manifest.evaluation.cohort_digest != released.manifest.training.thresholds.cohort_digest
+
+
+def test_an_evaluation_on_the_cohort_that_chose_the_thresholds_is_refused(order, candidate):
+    stands = validated(measured(order, candidate), candidate, cohort_digest="a7" * 32)
+    with pytest.raises(InvalidInput, match="both of cohort test-100"):
+        release(stands)
+
+
+def test_thresholds_chosen_for_other_networks_are_refused(order, candidate):
+    stands = validated(order, candidate)
+    write_network(order.members / f"{MEMBERS[3].name}.onnx", content="trained on")
+    with pytest.raises(InvalidInput, match=f"is of a set with digest {candidate.digest}"):
+        release(stands)
+
+
+def test_a_validation_that_suggests_nothing_is_refused(order):
+    order.run.parent.joinpath("v.json").write_text(make_results().to_json())
+    with pytest.raises(InvalidInput, match="suggests no operating point for 't1_post'"):
+        release(replace(order, operating_points=order.run.parent / "v.json"))
+
+
+def test_thresholds_by_hand_and_from_a_validation_are_refused(order, candidate):
+    stands = replace(validated(order, candidate), points=OperatingPoints(threshold=0.4))
+    with pytest.raises(InvalidInput, match="expected one of them"):
+        release(stands)
 
 
 def test_operating_points_replace_those_of_the_base(order):
@@ -173,7 +259,7 @@ def test_a_new_version_replaces_the_old_one_with_its_base_in_place(order):
 def test_a_folder_that_is_no_model_set_is_never_replaced(order):
     with pytest.raises(InvalidInput, match=f"no model set in {order.run}"):
         release(replace(order, out=order.run))
-    assert (order.run / "settings.json").exists()
+    assert (order.run / MEMBERS[0].name / "settings.json").exists()
 
 
 def test_a_set_with_folders_in_it_is_never_replaced(order):
