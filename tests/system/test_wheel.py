@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PACKAGES = ("cli", "core", "phantom", "service", "worker")
+PACKAGES = ("cli", "core", "evaluation", "phantom", "service", "training", "worker")
 MODELS = "share/metserve/models"
 
 

@@ -12,7 +12,7 @@ from phantom.synthesis.anatomy.label_map import Anatomy, Labels, canonical_grid
 from phantom.synthesis.anatomy.structures import Structure
 from phantom.synthesis.anatomy.template import template_anatomy
 
-ANATOMY_VARIABLE = "METSERVE_ANATOMY_DIR"
+ANATOMY_VARIABLE = "METSERVE_TEST_ANATOMY_DIR"
 
 SHELLS_MM: tuple[tuple[Structure, float], ...] = (
     (Structure.SKIN, 20.0),
