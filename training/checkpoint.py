@@ -1,4 +1,4 @@
-"""A member's state on disk: named arrays in parts small enough for any store, whole or not there at all."""
+"""A training's state on disk: named arrays in parts small enough for any store, whole or not there at all."""
 
 from __future__ import annotations
 
@@ -89,6 +89,11 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
     if damages:
         raise damages[0]
     return None
+
+
+def has_checkpoints(folder: Path) -> bool:
+    """Say whether a folder has checkpoints, whole or damaged."""
+    return any(folder.glob(f"{FOLDER_PREFIX}*"))
 
 
 def newest_step(folder: Path) -> int:

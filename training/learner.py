@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,17 +14,12 @@ from torch import Tensor, nn
 
 from core.errors import Defect, InvalidInput
 from training.losses import Loss
-from training.network import UNet, set_momentum, set_training_mode
+from training.network import UNet, follow, set_momentum, set_training_mode
 from training.patches import PatchBatch
 from training.settings import TrainingSettings
+from training.state_arrays import restore_average, restore_state, state_to_arrays
 
 Precision = Literal["auto", "float32", "bfloat16"]
-
-AVERAGE_DELAY_STEPS = 10
-"""The average follows the weights closely in its first steps: decay (1 + n) / (10 + n) at most."""
-
-WEIGHTS, AVERAGE, MOMENTS = "weights", "average", "adam"
-"""First part of the names of a checkpoint's arrays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +117,12 @@ class Learner:
         for group in self._optimiser.param_groups:
             group["lr"] = self._settings.learning_rate_at(step)
         self._optimiser.step()
-        self._follow(step)
+        follow(self.average, self.network, self._settings.average_decay, step)
         return told
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return everything the next step depends on, by name."""
-        return {name: tensor.detach().cpu().numpy() for name, tensor in self._tensors()}
+        return state_to_arrays(self.network, self.average, self._optimiser)
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Become what ``arrays`` described.
@@ -137,22 +132,7 @@ class Learner:
         InvalidInput
             The arrays belong to a network of other widths.
         """
-        self._optimiser.state.clear()
-        for name, parameter in self.network.named_parameters():
-            if f"{MOMENTS}/{name}/step" in arrays:
-                self._optimiser.state[parameter] = {
-                    "step": torch.zeros(()),
-                    "exp_avg": torch.zeros_like(parameter, memory_format=torch.preserve_format),
-                    "exp_avg_sq": torch.zeros_like(parameter, memory_format=torch.preserve_format),
-                }
-        expected = dict(self._tensors())
-        if {name: tuple(one.shape) for name, one in expected.items()} != _shapes(arrays):
-            raise InvalidInput(
-                f"the checkpoint is of another network, expected widths {self._settings.widths}"
-            )
-        with torch.no_grad():
-            for name, tensor in expected.items():
-                tensor.copy_(torch.from_numpy(np.array(arrays[name])))
+        restore_state(arrays, self.network, self.average, self._optimiser, self._settings.widths)
 
     def _find_gradient(self, batch: PatchBatch, loss: Loss) -> tuple[float, float]:
         """Return the loss and the length of its gradient, which is limited then."""
@@ -186,24 +166,6 @@ class Learner:
     def _upload(self, array: NDArray[np.float32]) -> Tensor:
         return torch.from_numpy(array).to(self._device)
 
-    def _follow(self, step: int) -> None:
-        """Move the average towards the weights and the running statistics."""
-        decay = min(self._settings.average_decay, (1 + step) / (AVERAGE_DELAY_STEPS + step))
-        ours, theirs = self.average.state_dict(), self.network.state_dict()
-        with torch.no_grad():
-            for name, tensor in ours.items():
-                if tensor.is_floating_point():
-                    tensor.lerp_(theirs[name], 1 - decay)
-                else:
-                    tensor.copy_(theirs[name])
-
-    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
-        yield from _named(WEIGHTS, self.network)
-        yield from _named(AVERAGE, self.average)
-        for name, parameter in self.network.named_parameters():
-            for what, tensor in self._optimiser.state[parameter].items():
-                yield f"{MOMENTS}/{name}/{what}", tensor
-
 
 def average_network(arrays: Mapping[str, NDArray[Any]], settings: TrainingSettings) -> UNet:
     """Return the averaged network of a checkpoint, in evaluation mode: what is exported.
@@ -214,21 +176,6 @@ def average_network(arrays: Mapping[str, NDArray[Any]], settings: TrainingSettin
         The arrays belong to a network of other widths.
     """
     network = UNet(settings.widths, settings.statistics_momentum)
-    own = dict(_named(AVERAGE, network))
-    given = {name: array for name, array in arrays.items() if name.startswith(f"{AVERAGE}/")}
-    if {name: tuple(one.shape) for name, one in own.items()} != _shapes(given):
-        raise InvalidInput(f"the checkpoint is of another network, expected widths {settings.widths}")
-    with torch.no_grad():
-        for name, tensor in own.items():
-            tensor.copy_(torch.from_numpy(np.array(given[name])))
+    restore_average(arrays, network, settings.widths)
     network.eval()
     return network
-
-
-def _named(what: str, network: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    for name, tensor in network.state_dict().items():
-        yield f"{what}/{name}", tensor
-
-
-def _shapes(arrays: Mapping[str, NDArray[Any]]) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(array.shape) for name, array in arrays.items()}

@@ -12,6 +12,9 @@ from torch.nn import functional
 INITIAL_PROBABILITY = 1e-3
 """Of an untrained network, everywhere: about one voxel in a thousand is lesion, and losses collapse less."""
 
+AVERAGE_DELAY_STEPS = 10
+"""The average follows the weights closely in its first steps: decay (1 + n) / (10 + n) at most."""
+
 
 class Block(nn.Module):
     """Two convolutions with batch normalisation beside a projection of what comes in."""
@@ -81,6 +84,18 @@ def set_training_mode(network: nn.Module, *, frozen_statistics: bool) -> None:
         for part in network.modules():
             if isinstance(part, nn.BatchNorm3d):
                 part.eval()
+
+
+@torch.no_grad()
+def follow(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+    """Move an average towards the weights and the running statistics of a network."""
+    decay = min(decay, (1 + step) / (AVERAGE_DELAY_STEPS + step))
+    theirs = network.state_dict()
+    for name, tensor in average.state_dict().items():
+        if tensor.is_floating_point():
+            tensor.lerp_(theirs[name], 1 - decay)
+        else:
+            tensor.copy_(theirs[name])
 
 
 def set_momentum(network: nn.Module, momentum: float) -> None:

@@ -13,17 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from core.errors import InvalidInput
-from training.network import Block, UNet, scale_and_shift
-
-OPSET = 17
-IR_VERSION = 8
-"""What the deployed onnxruntime and its OpenVINO provider read."""
+from training.network import Block, UNet
+from training.onnx_writer import GraphWriter
 
 WINDOW_VOXELS = 96
 """Edge of the service's windows; the spatial size in the file."""
-
-HALF_FROM_VALUES = 1000
-"""Weights of fewer values stay float32: they cost nothing."""
 
 Weights = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Kernel and bias."""
@@ -34,9 +28,7 @@ def export_member(
 ) -> None:
     """Write a network's evaluation mode as ONNX; the same weights give the same bytes.
 
-    Input ``image`` and output ``probability``, both float32 [batch, 1, r, a, s]. Batch normalisation is
-    folded into the convolutions in float64; large weights are stored as float16 and cast as the file is
-    loaded.
+    Input ``image`` and output ``probability``, both float32 [batch, 1, r, a, s]; see ``GraphWriter``.
 
     Parameters
     ----------
@@ -49,25 +41,9 @@ def export_member(
     window_voxels
         Edge of the windows.
     """
-    from onnx import helper
-
-    graph = _GraphWriter(helper)
+    graph = GraphWriter()
     graph.add("Sigmoid", [_write_network(graph, network)], "probability")
-    shape = ["batch", 1, *3 * [window_voxels]]
-    model = helper.make_model(
-        helper.make_graph(
-            graph.casts + graph.nodes,
-            "member",
-            [helper.make_tensor_value_info("image", 1, shape)],
-            [helper.make_tensor_value_info("probability", 1, shape)],
-            graph.initializers,
-        ),
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
-        producer_name="metserve",
-    )
-    helper.set_model_props(model, dict(sorted((facts or {}).items())))
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    path.write_bytes(graph.to_bytes("member", window_voxels, facts))
 
 
 def load_member(path: Path, widths: Sequence[int]) -> UNet:
@@ -96,54 +72,7 @@ def load_member(path: Path, widths: Sequence[int]) -> UNet:
     return network
 
 
-class _GraphWriter:
-    """Nodes and weights of a graph in the making."""
-
-    def __init__(self, helper: Any) -> None:
-        self._helper = helper
-        self.nodes: list[Any] = []
-        self.casts: list[Any] = []
-        self.initializers: list[Any] = []
-
-    def add(self, operation: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
-        """Add a node; return the name of its output."""
-        self.nodes.append(
-            self._helper.make_node(operation, list(inputs), [output], name=output, **attributes)
-        )
-        return output
-
-    def add_convolution(self, operation: str, source: str, name: str, weights: Weights) -> str:
-        """Add a convolution that keeps the edges, or one that doubles them."""
-        edge = weights[0].shape[-1]
-        strides = 3 * [2 if operation == "ConvTranspose" else 1]
-        pads = 6 * [edge // 2 if operation == "Conv" else 0]
-        inputs = [
-            source,
-            self._weight(f"{name}.weight", weights[0]),
-            self._weight(f"{name}.bias", weights[1]),
-        ]
-        return self.add(operation, inputs, name, kernel_shape=3 * [edge], strides=strides, pads=pads)
-
-    def _weight(self, name: str, values: NDArray[np.float32]) -> str:
-        if values.size < HALF_FROM_VALUES:
-            self._initialize(name, values.astype(np.float32), 1)
-            return name
-        with np.errstate(over="ignore"):
-            self._initialize(f"{name}_fp16", values.astype(np.float16), 10)
-        self.casts.append(self._helper.make_node("Cast", [f"{name}_fp16"], [name], name=f"{name}_cast", to=1))
-        return name
-
-    def _initialize(self, name: str, values: NDArray[Any], data_type: int) -> None:
-        if not np.isfinite(values).all():
-            raise InvalidInput(
-                f"{name} has values that are not finite in {values.dtype}, expected finite ones"
-            )
-        self.initializers.append(
-            self._helper.make_tensor(name, data_type, values.shape, values.tobytes(), raw=True)
-        )
-
-
-def _write_network(graph: _GraphWriter, network: UNet) -> str:
+def _write_network(graph: GraphWriter, network: UNet) -> str:
     """Add everything up to the logits."""
     features = _write_block(graph, network.e[0], "image", "e.0")
     skips = []
@@ -152,33 +81,19 @@ def _write_network(graph: _GraphWriter, network: UNet) -> str:
         pooled = graph.add("MaxPool", [features], f"pool.{level}", kernel_shape=3 * [2], strides=3 * [2])
         features = _write_block(graph, block, pooled, f"e.{level}")
     for level in reversed(range(len(skips))):
-        raised = graph.add_convolution("ConvTranspose", features, f"up.{level}", _plain(network.up[level]))
+        raised = graph.add_convolution(features, network.up[level], f"up.{level}")
         joined = graph.add("Concat", [skips[level], raised], f"joined.{level}", axis=1)
         features = _write_block(graph, network.d[level], joined, f"d.{level}")
-    return graph.add_convolution("Conv", features, "out", _plain(network.out))
+    return graph.add_convolution(features, network.out, "out")
 
 
-def _write_block(graph: _GraphWriter, block: nn.Module, source: str, name: str) -> str:
+def _write_block(graph: GraphWriter, block: nn.Module, source: str, name: str) -> str:
     assert isinstance(block, Block)  # noqa: S101 - for the type checker
-    first = graph.add_convolution("Conv", source, f"{name}.c1", _fold(block.c1, block.b1))
+    first = graph.add_convolution(source, block.c1, f"{name}.c1", block.b1)
     inner = graph.add("Relu", [first], f"{name}.inner")
-    second = graph.add_convolution("Conv", inner, f"{name}.c2", _fold(block.c2, block.b2))
-    projected = graph.add_convolution("Conv", source, f"{name}.p", _plain(block.p))
+    second = graph.add_convolution(inner, block.c2, f"{name}.c2", block.b2)
+    projected = graph.add_convolution(source, block.p, f"{name}.p")
     return graph.add("Relu", [graph.add("Add", [second, projected], f"{name}.sum")], name)
-
-
-def _fold(convolution: nn.Module, normalisation: nn.BatchNorm3d) -> Weights:
-    scale, shift = scale_and_shift(normalisation)
-    return _array(convolution.weight.double() * scale[:, None, None, None, None]), _array(shift)
-
-
-def _plain(convolution: nn.Module) -> Weights:
-    return _array(convolution.weight), _array(convolution.bias)
-
-
-def _array(values: Tensor) -> NDArray[np.float32]:
-    array: NDArray[np.float32] = values.detach().cpu().float().contiguous().numpy()
-    return array
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,6 +122,17 @@ def load_anatomies(folder: Path, names: Sequence[str] | None = None) -> tuple[An
     return tuple(_read(paths[name], name) for name in (paths if names is None else names))
 
 
+def list_anatomies(folder: Path) -> tuple[str, ...]:
+    """Return the names of the heads of a folder, in order, without reading them.
+
+    Raises
+    ------
+    InvalidInput
+        There is none.
+    """
+    return tuple(_label_maps(folder))
+
+
 def pack_anatomies(folder: Path, out: Path) -> tuple[Path, ...]:
     """Write every head of a folder as one compressed ``NAME.npz`` in ``out``; return the files."""
     paths = []

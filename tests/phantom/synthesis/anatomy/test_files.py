@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from core.errors import InvalidInput
-from phantom.synthesis.anatomy.files import load_anatomies, main, pack_anatomies
+from phantom.synthesis.anatomy.files import list_anatomies, load_anatomies, main, pack_anatomies
 from phantom.synthesis.anatomy.label_map import HEAD_MARGIN_MM, Anatomy, brain_mask
 from phantom.synthesis.anatomy.structures import Structure
 
@@ -226,3 +226,14 @@ def test_real_label_maps_have_brains_of_adult_size(anatomy_folder: Path) -> None
     for head in heads:
         assert 1.1 < head.brain_volume_l < 1.8, head.name
         assert not brain_mask(head.labels_kji)[-1].any(), f"{head.name} has no scalp above the brain"
+
+
+def test_heads_are_listed_without_being_read(tmp_path: Path) -> None:
+    for name in ("second.nii.gz", "first.npz", "first.nii", "notes.txt"):
+        (tmp_path / name).touch()
+    assert list_anatomies(tmp_path) == ("first", "second")
+
+
+def test_a_folder_without_heads_has_none_to_list(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="holds no label map"):
+        list_anatomies(tmp_path)

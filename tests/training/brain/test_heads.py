@@ -9,14 +9,14 @@ import pytest
 
 from core.geometry import Grid
 from phantom.synthesis.anatomy.label_map import canonical_grid
-from tests.training.test_brain_geometry import PLAIN as PLAIN_GEOMETRY
-from tests.training.test_brain_scan import PERFECT
-from tests.training.toy_head import make_toy_head
-from training.brain_anatomy import PreparedHead
-from training.brain_findings import FindingSettings
-from training.brain_geometry import draw_placement
-from training.brain_heads import AXES, SERVICE_SMOOTHING_VOXELS, HeadSettings, render_head, scale_image
-from training.brain_tissues import TissueSettings
+from tests.training.brain.test_geometry import PLAIN as PLAIN_GEOMETRY
+from tests.training.brain.test_scan import PERFECT
+from tests.training.brain.toy_head import make_toy_head
+from training.brain.anatomy import PreparedHead
+from training.brain.findings import FindingSettings
+from training.brain.geometry import draw_placement
+from training.brain.heads import AXES, SERVICE_SMOOTHING_VOXELS, HeadSettings, render_head, scale_image
+from training.brain.tissues import TissueSettings
 from worker.axes import from_axes
 from worker.brain import CONTINUATION_MM, SMOOTHING_PER_SPACING, _lay_cube, _scale
 from worker.model_set import BrainExtractionSpec, read_model_set
@@ -39,7 +39,7 @@ def head() -> PreparedHead:
 
 @pytest.fixture(scope="module")
 def spec() -> BrainExtractionSpec:
-    released = read_model_set(Path(__file__).parents[2] / "models").manifest.brain_extraction
+    released = read_model_set(Path(__file__).parents[3] / "models").manifest.brain_extraction
     return released.model_copy(update={"spacing_mm": 2.0, "cube_voxels": 128})
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from phantom.fields import Floats, Mask, refine, smooth_noise
-from training.brain_geometry import in_voxels
+from training.brain.geometry import in_voxels
 
 BIAS_KNOT_MM = 64.0
 """Distance of the knots of the bias field: about the reach of a coil element."""

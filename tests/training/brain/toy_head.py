@@ -8,7 +8,7 @@ import numpy as np
 
 from phantom.synthesis.anatomy.label_map import Anatomy, canonical_grid
 from phantom.synthesis.anatomy.structures import Structure
-from training.brain_anatomy import PreparedHead, prepare_head
+from training.brain.anatomy import PreparedHead, prepare_head
 
 SHAPE_KJI = (190, 190, 160)
 CENTRE_KJI = (110, 95, 80)

@@ -5,8 +5,8 @@ import pytest
 
 from phantom.synthesis.anatomy.label_map import Anatomy, brain_mask
 from phantom.synthesis.anatomy.structures import Structure
-from tests.training.toy_head import CENTRE_KJI, make_toy_anatomy
-from training.brain_anatomy import INNER_TABLE, MENINGES, SCALP_FAT, PreparedHead, prepare_head
+from tests.training.brain.toy_head import CENTRE_KJI, make_toy_anatomy
+from training.brain.anatomy import INNER_TABLE, MENINGES, SCALP_FAT, PreparedHead, prepare_head
 
 
 @pytest.fixture(scope="module")

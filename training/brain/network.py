@@ -69,25 +69,6 @@ class BrainNetwork(nn.Module):
         return logits
 
 
-class BrainProbability(nn.Module):
-    """The network with its probabilities: what is exported."""
-
-    def __init__(self, network: BrainNetwork) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Return the probability that a voxel is brain."""
-        return torch.sigmoid(self.network(image))
-
-
-def freeze_statistics(network: nn.Module) -> None:
-    """Let batch normalisation use its running statistics from now on, as it will when released."""
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm3d):
-            module.eval()
-
-
 def _block(before: int, after: int) -> nn.Sequential:
     return nn.Sequential(*_convolution(before, after), *_convolution(after, after))
 

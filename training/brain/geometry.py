@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phantom.fields import Floats, refine
-from training.brain_anatomy import PreparedHead
+from training.brain.anatomy import PreparedHead
 
 Matrix = NDArray[np.float64]
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.training.test_brain_heads import PLAIN
-from tests.training.toy_head import make_toy_head
-from training.brain_heads import HeadSettings, ScannedHead, scan_head
-from training.measure_brain import BrainMeasurement, measure_brain, settings_at_1_mm, summarize
+from tests.training.brain.test_heads import PLAIN
+from tests.training.brain.toy_head import make_toy_head
+from training.brain.heads import HeadSettings, ScannedHead, scan_head
+from training.brain.measure import BrainMeasurement, measure_brain, settings_at_1_mm, summarize
 
 COARSE = replace(
     PLAIN,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phantom.synthesis.anatomy.structures import Structure
-from training.brain_anatomy import INNER_TABLE, LABELS, MENINGES, SCALP_FAT
+from training.brain.anatomy import INNER_TABLE, LABELS, MENINGES, SCALP_FAT
 
 Table = NDArray[np.float32]
 """One value a label."""

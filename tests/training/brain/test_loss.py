@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs its own environment")
 
-from training.brain_loss import brain_loss, dice, nearness_to_surface  # noqa: E402
+from training.brain.loss import brain_loss, dice, nearness_to_surface  # noqa: E402
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Measure the brain extraction as the service runs it, on heads nobody trained it on.
 
-``python -m training.measure_brain --models DIR --anatomy DIR --names NAME ...`` renders heads at 1 mm,
+``python -m training.brain.measure --models DIR --anatomy DIR --names NAME ...`` renders heads at 1 mm,
 gives them to the worker's stage, and compares. It needs no torch.
 """
 
@@ -16,8 +16,8 @@ import numpy as np
 from phantom.fields import Mask
 from phantom.synthesis.anatomy.files import load_anatomies
 from phantom.synthesis.anatomy.label_map import canonical_grid
-from training.brain_anatomy import PreparedHead, prepare_head
-from training.brain_heads import HeadSettings, ScannedHead, scan_head
+from training.brain.anatomy import PreparedHead, prepare_head
+from training.brain.heads import HeadSettings, ScannedHead, scan_head
 from worker.brain import BrainExtraction, NetworkBrainExtraction, dilate
 from worker.model_set import read_model_set
 from worker.sessions import choose_engine

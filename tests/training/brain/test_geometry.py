@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.training.toy_head import CENTRE_KJI, make_toy_head
-from training.brain_anatomy import PreparedHead
-from training.brain_geometry import GeometrySettings, draw_placement
+from tests.training.brain.toy_head import CENTRE_KJI, make_toy_head
+from training.brain.anatomy import PreparedHead
+from training.brain.geometry import GeometrySettings, draw_placement
 
 PLAIN = GeometrySettings(
     rotation_deg=0, scale_range=(1.0, 1.0), stretch=0, bend_mm=(0.0, 0.0), placing_error_mm=0,

@@ -9,8 +9,8 @@ torch = pytest.importorskip("torch", reason="training needs its own environment"
 onnx = pytest.importorskip("onnx", reason="training needs its own environment")
 
 from core.errors import InvalidInput  # noqa: E402
-from training.brain_network import BrainNetwork, BrainNetworkSettings  # noqa: E402
-from training.brain_onnx import export_brain  # noqa: E402
+from training.brain.export import export_brain  # noqa: E402
+from training.brain.network import BrainNetwork, BrainNetworkSettings  # noqa: E402
 from worker.sessions import CPU, Engine, Network  # noqa: E402
 
 
@@ -58,5 +58,5 @@ def test_a_weight_too_large_for_half_precision_is_refused(tmp_path):
     network = BrainNetwork(BrainNetworkSettings(widths=(16, 32)))
     with torch.no_grad():
         network.decoders[0][0].weight[0, 0, 0, 0, 0] = 1e6
-    with pytest.raises(InvalidInput, match="not finite"), np.errstate(over="ignore"):
+    with pytest.raises(InvalidInput, match="not finite"):
         export_brain(network, tmp_path / "brain.onnx", cube_voxels=32)

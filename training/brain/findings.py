@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from phantom.fields import Floats, Mask, smooth_noise
-from training.brain_geometry import in_voxels
+from training.brain.geometry import in_voxels
 
 Box = tuple[slice, slice, slice]
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from training.brain_scan import BrainScanSettings, scan
+from training.brain.scan import BrainScanSettings, scan
 
 SHAPE = (64, 64, 64)
 PERFECT = BrainScanSettings(

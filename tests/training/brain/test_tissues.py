@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from phantom.synthesis.anatomy.structures import Structure
-from training.brain_anatomy import LABELS, SCALP_FAT
-from training.brain_tissues import TissueSettings, draw_tissues
+from training.brain.anatomy import LABELS, SCALP_FAT
+from training.brain.tissues import TissueSettings, draw_tissues
 
 CERTAIN = TissueSettings(
     t1_order_share=1, brain_jitter=0, outer_jitter=0, enhanced_share=0, fat_suppressed_share=0

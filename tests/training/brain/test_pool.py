@@ -7,10 +7,10 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs its own environment")
 
-from tests.training.toy_head import make_toy_head  # noqa: E402
-from training.brain_anatomy import PreparedHead  # noqa: E402
-from training.brain_heads import HeadSettings  # noqa: E402
-from training.brain_pool import HeadPool  # noqa: E402
+from tests.training.brain.toy_head import make_toy_head  # noqa: E402
+from training.brain.anatomy import PreparedHead  # noqa: E402
+from training.brain.heads import HeadSettings  # noqa: E402
+from training.brain.pool import HeadPool  # noqa: E402
 
 COARSE = replace(HeadSettings(), geometry=replace(HeadSettings().geometry, spacing_mm=8, cube_voxels=32))
 

@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs its own environment")
 
-from training.brain_network import BrainNetwork, BrainNetworkSettings, freeze_statistics  # noqa: E402
+from training.brain.network import BrainNetwork, BrainNetworkSettings  # noqa: E402
 
 SMALL = BrainNetworkSettings(widths=(4, 8))
 
@@ -29,16 +29,6 @@ def test_every_parameter_takes_part():
     network = make_network()
     network(torch.randn(2, 1, 8, 8, 8)).square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
-
-
-def test_frozen_statistics_no_longer_follow_the_batches():
-    network = make_network().train()
-    network(torch.randn(2, 1, 8, 8, 8))
-    freeze_statistics(network)
-    before = {name: value.clone() for name, value in network.named_buffers()}
-    network(10 + 5 * torch.randn(2, 1, 8, 8, 8))
-    assert before
-    assert all(torch.equal(value, before[name]) for name, value in network.named_buffers())
 
 
 def test_a_voxel_is_placed_within_its_block():

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.brain_anatomy import PreparedHead
-from training.brain_heads import HeadSettings, TrainingHead, render_head
+from training.brain.anatomy import PreparedHead
+from training.brain.heads import HeadSettings, TrainingHead, render_head
 
 
 class HeadPool:
@@ -36,6 +36,9 @@ class HeadPool:
         self._rng = rng
         self._pool: list[TrainingHead] = []
         self._next = 0
+
+    def __len__(self) -> int:
+        return len(self._pool)
 
     def renew(self) -> None:
         """Render one head; once the pool is full it replaces the oldest."""

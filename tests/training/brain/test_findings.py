@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from training.brain_findings import FindingSettings, paint_findings
+from training.brain.findings import FindingSettings, paint_findings
 
 SHAPE = (64, 64, 64)
 NONE = FindingSettings(vessel_share=0, lesions_mean=0, cavity_share=0)

@@ -14,11 +14,11 @@ from scipy import ndimage
 
 from phantom.fields import Floats, Mask, smooth_noise
 from phantom.synthesis.anatomy.structures import Structure
-from training.brain_anatomy import DEPTHS_PER_MM, PreparedHead
-from training.brain_findings import FindingSettings, paint_findings
-from training.brain_geometry import GeometrySettings, Placement, draw_placement, in_voxels
-from training.brain_scan import BrainScanSettings, scan
-from training.brain_tissues import Tissues, TissueSettings, draw_tissues
+from training.brain.anatomy import DEPTHS_PER_MM, PreparedHead
+from training.brain.findings import FindingSettings, paint_findings
+from training.brain.geometry import GeometrySettings, Placement, draw_placement, in_voxels
+from training.brain.scan import BrainScanSettings, scan
+from training.brain.tissues import Tissues, TissueSettings, draw_tissues
 from worker.axes import to_axes
 
 AXES = ("R", "A", "S")
