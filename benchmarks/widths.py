@@ -13,6 +13,7 @@ import statistics
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +82,7 @@ def time_training(rounds: int) -> Times:
     return _take_turns(steps, rounds, BATCH)
 
 
-def _take_turns(actions, rounds: int, items: int) -> Times:  # type: ignore[no-untyped-def]
+def _take_turns(actions: Mapping[tuple[int, ...], Callable[[], object]], rounds: int, items: int) -> Times:
     times: Times = defaultdict(list)
     for number in range(rounds + 1):
         for widths, action in actions.items():

@@ -30,8 +30,3 @@ def in_size_class(volume_mm3: float, size: str) -> bool:
     """Tell whether a lesion of this volume belongs to a size class."""
     low, high = SIZE_CLASSES[size]
     return low < volume_mm3 <= high
-
-
-def equivalent_diameter_mm(volume_mm3: float) -> float:
-    """Return the diameter of the sphere of this volume."""
-    return float((6 * volume_mm3 / math.pi) ** (1 / 3))

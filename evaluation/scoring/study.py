@@ -15,12 +15,12 @@ from scipy import ndimage
 from core.geometry import Grid
 from core.study import AnalysisMode
 from evaluation.figures.outcomes import FalsePositive, LesionOutcome, StudyOutcome
-from evaluation.figures.size_classes import equivalent_diameter_mm
 from evaluation.inference.stored_study import StoredStudy
 from evaluation.scoring.brats import score_lesion_wise
 from evaluation.scoring.matching import Overlaps, overlap
 from evaluation.scoring.statistics import share
 from evaluation.scoring.surfaces import SurfaceDistance, joint_box, measure_surface_distance
+from phantom.lesions import equivalent_diameter_mm
 from phantom.synthesis.anatomy.structures import Enhancing
 from worker.lesions import CONNECTIVITY_26, Findings, find_lesions
 from worker.model_set import OperatingPoint

@@ -11,7 +11,6 @@ from core.study import AnalysisMode, QualityFlag
 from evaluation.figures.outcomes import BratsScore, FalsePositive, LesionOutcome, StudyOutcome
 from evaluation.figures.pooled import Estimate, OperatingFigures
 from evaluation.figures.results import EvaluationResults, Header, SkippedStudy
-from evaluation.figures.size_classes import equivalent_diameter_mm
 from evaluation.figures.sweeps import (
     EnsembleSweep,
     FalsePositiveLevel,
@@ -26,6 +25,7 @@ from evaluation.figures.sweeps import (
 from evaluation.scoring.pooling import pool, summarise
 from evaluation.scoring.statistics import share as ratio
 from evaluation.scoring.study import StudyScore
+from phantom.lesions import equivalent_diameter_mm
 from worker.model_set import OperatingPoint
 
 LOSSES = ("cross_entropy", "balanced_cross_entropy", "soft_dice", "focal")

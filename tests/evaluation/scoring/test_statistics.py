@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from evaluation.figures.pooled import Estimate
-from evaluation.figures.size_classes import SIZE_CLASSES, equivalent_diameter_mm, in_size_class
+from evaluation.figures.size_classes import SIZE_CLASSES, in_size_class
 from evaluation.scoring.statistics import (
     bland_altman,
     bootstrap_ratio,
@@ -13,6 +13,7 @@ from evaluation.scoring.statistics import (
     proportion,
     resample,
 )
+from phantom.lesions import equivalent_diameter_mm
 
 
 def test_wilsons_interval_is_the_textbooks():

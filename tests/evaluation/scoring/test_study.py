@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from core.study import AnalysisMode
-from evaluation.figures.size_classes import equivalent_diameter_mm
 from evaluation.scoring.pooling import pool, summarise
 from evaluation.scoring.study import score_study
+from phantom.lesions import equivalent_diameter_mm
 from phantom.synthesis.anatomy.structures import Enhancing
 from tests.evaluation.hand_made import GRID, MEMBERS, blobs, make_study
 from worker.model_set import OperatingPoint
