@@ -67,6 +67,19 @@ def settings_at_1_mm(settings: HeadSettings) -> HeadSettings:
     )
 
 
+def settings_of_t1(settings: HeadSettings) -> HeadSettings:
+    """Return the same heads as the service gets them: T1-weighted, skull and face there.
+
+    Training also shows the network contrasts without any order and brains already stripped; the
+    service is never given one.
+    """
+    return replace(
+        settings,
+        tissues=replace(settings.tissues, t1_order_share=1.0),
+        scan=replace(settings.scan, stripped_share=0.0, defaced_share=0.0),
+    )
+
+
 def measure_brain(
     extraction: BrainExtraction, name: str, scanned: ScannedHead, dilation_mm: float
 ) -> BrainMeasurement:
@@ -88,10 +101,14 @@ def measure_brain(
 
 
 def measure_heads(
-    extraction: BrainExtraction, heads: Sequence[PreparedHead], count: int, seed: int, dilation_mm: float
+    extraction: BrainExtraction,
+    heads: Sequence[PreparedHead],
+    settings: HeadSettings,
+    count: int,
+    seed: int,
+    dilation_mm: float,
 ) -> Iterator[BrainMeasurement]:
     """Render that many heads, in turn of the anatomies, and measure each."""
-    settings = settings_at_1_mm(HeadSettings())
     for n in range(count):
         head = heads[n % len(heads)]
         scanned = scan_head(head, settings, np.random.default_rng([seed, n]))
@@ -124,6 +141,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--anatomy", type=Path, required=True, help="folder of label maps")
     parser.add_argument("--names", nargs="+", required=True, help="label maps the network never saw")
     parser.add_argument("--heads", type=int, default=12, help="how many to render")
+    parser.add_argument(
+        "--t1-weighted", action="store_true", help="only what the service gets: T1 and T1-post, whole heads"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args(arguments)
@@ -131,10 +151,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     extraction = NetworkBrainExtraction.load(model_set, choose_engine(options.threads))
     heads = [prepare_head(anatomy) for anatomy in load_anatomies(options.anatomy, options.names)]
     dilation_mm = model_set.manifest.input.brain_dilation_mm
+    settings = settings_at_1_mm(HeadSettings())
+    if options.t1_weighted:
+        settings = settings_of_t1(settings)
     measurements = []
-    for one in measure_heads(extraction, heads, options.heads, options.seed, dilation_mm):
+    for one in measure_heads(extraction, heads, settings, options.heads, options.seed, dilation_mm):
         measurements.append(one)
-        print(f"{one.name}: Dice {one.dice:.4f}, dilated mask covers {one.covered:.4f}")
+        print(
+            f"{one.name}: Dice {one.dice:.4f}, dilated mask covers {one.covered:.4f}, "
+            f"leaves out {one.peripheral_lost} of {one.peripheral_voxels} voxels of peripheral lesions"
+        )
     print(summarize(measurements))
 
 

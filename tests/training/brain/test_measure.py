@@ -8,7 +8,13 @@ import pytest
 from tests.training.brain.test_heads import PLAIN
 from tests.training.brain.toy_head import make_toy_head
 from training.brain.heads import HeadSettings, ScannedHead, scan_head
-from training.brain.measure import BrainMeasurement, measure_brain, settings_at_1_mm, summarize
+from training.brain.measure import (
+    BrainMeasurement,
+    measure_brain,
+    settings_at_1_mm,
+    settings_of_t1,
+    summarize,
+)
 
 COARSE = replace(
     PLAIN,
@@ -63,3 +69,10 @@ def test_the_summary_pools_lesions_over_heads():
     line = summarize([few, many])
     assert "Dice median 0.9400, lowest 0.9000" in line
     assert "0.9500 of 1000 voxels" in line
+
+
+def test_heads_as_the_service_gets_them_are_whole_and_t1_weighted() -> None:
+    settings = settings_of_t1(HeadSettings())
+    assert settings.tissues.t1_order_share == 1
+    assert settings.scan.stripped_share == settings.scan.defaced_share == 0
+    assert settings.geometry == HeadSettings().geometry
