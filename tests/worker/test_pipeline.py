@@ -33,10 +33,11 @@ def test_the_label_map_lies_on_the_t1_post_slices(analysed_study):
     assert analysed_study.analysis.prepared.source_slices == t1_post.slices
 
 
-def test_the_report_says_what_was_done(analysed_study):
+def test_the_report_says_what_was_done(analysed_study, model_set):
     report = analysed_study.analysis.report
     assert (report.study_instance_uid, report.series_instance_uid) == (STUDY_UID, "2.25.3001")
-    assert (report.mode, report.threshold, report.revision) == (AnalysisMode.FULL, 0.4, 1)
+    threshold = model_set.operating_point(AnalysisMode.FULL).threshold
+    assert (report.mode, report.threshold, report.revision) == (AnalysisMode.FULL, threshold, 1)
     assert report.model.profile == "preview"
     assert report.registration is not None
     assert report.registration.succeeded

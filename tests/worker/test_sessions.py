@@ -61,8 +61,9 @@ def test_openvino_gives_what_onnxruntime_itself_gives(model_set):
 def test_bfloat16_is_near_enough_to_measure_with(model_set):
     if OPENVINO not in onnxruntime.get_available_providers():
         pytest.skip("this build of onnxruntime has no OpenVINO provider")
-    path = model_set.folder / model_set.manifest.brain_extraction.file
-    images = np.random.default_rng(0).random((1, 1, 64, 64, 64)).astype(np.float32)
+    spec = model_set.manifest.brain_extraction
+    path = model_set.folder / spec.file
+    images = np.random.default_rng(0).random((1, 1) + (spec.cube_voxels,) * 3).astype(np.float32)
     exact = Network(path, choose_engine(threads=2, provider=OPENVINO), batch=1).run(images)
     coarse = Network(path, choose_engine(2, provider=OPENVINO, precision="bf16"), batch=1).run(images)
     np.testing.assert_allclose(coarse, exact, atol=0.05)  # eight bits of mantissa, where the CPU has them
