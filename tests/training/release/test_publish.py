@@ -94,7 +94,7 @@ def test_an_evaluation_and_unmeasured_at_once_are_refused(order, candidate):
 
 
 def test_thresholds_other_than_the_measured_ones_are_refused(order, candidate):
-    changed = replace(measured(order, candidate), points=OperatingPoints(threshold=0.45))
+    changed = replace(measured(order, candidate), points=OperatingPoints(threshold=0.55))
     with pytest.raises(InvalidInput, match=f"measured a set with digest {candidate.digest}, expected "):
         release(changed)
 
