@@ -119,6 +119,8 @@ def _openvino_config(engine: Engine) -> dict[str, str]:
     config = {
         "INFERENCE_NUM_THREADS": str(engine.threads),
         "NUM_STREAMS": "1",
+        # Otherwise every process with one thread binds itself to the first core, all of them to the same.
+        "ENABLE_CPU_PINNING": "NO",
         # Without the hint, processors with bfloat16 units would use them unasked.
         "INFERENCE_PRECISION_HINT": engine.precision,
     }

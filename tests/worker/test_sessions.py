@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import contextlib
+import os
+import threading
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -35,6 +39,19 @@ def test_compiled_networks_are_kept_when_there_is_a_place_for_them(model_set, tm
         pytest.skip("only OpenVINO keeps compiled networks")
     Network(model_set.folder / model_set.manifest.brain_extraction.file, engine, batch=1)
     assert list(tmp_path.iterdir())
+
+
+def test_workers_of_one_thread_do_not_crowd_onto_one_core(model_set):
+    network = Network(model_set.folder / model_set.manifest.members[0].file, choose_engine(threads=1), 1)
+    window = np.zeros((1, 1, 96, 96, 96), dtype=np.float32)
+    running = threading.Thread(target=network.run, args=(window,))
+    running.start()
+    seen = []
+    while running.is_alive():
+        with contextlib.suppress(ProcessLookupError):  # it ended between the two lines
+            seen.append(os.sched_getaffinity(running.native_id))
+    assert seen
+    assert all(cores == os.sched_getaffinity(0) for cores in seen)
 
 
 @pytest.mark.gpu
