@@ -25,7 +25,7 @@ from core.job import FINAL_STATES, JobState, Outcome
 from core.provenance import RESEARCH_USE_NOTICE
 from phantom.dicom import PhantomIdentity
 from phantom.scoring import StudyScore, match
-from worker.encoding.readback import read_segment_frames
+from worker.encoding.segmentation.readback import read_segment_frames
 
 ANALYSIS_LIMIT_S = 1200.0
 """Longer than eight members take on two slow cores."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from core.study import AnalysisMode, QualityFlag, Vector
 
@@ -24,6 +25,47 @@ class Axis:
     length_mm: float
 
 
+class Region(StrEnum):
+    """A part of the brain that a public atlas tells apart."""
+
+    BRAIN = "brain"
+    """Not told apart: T1-post could not be brought onto the atlas, or the place lies in none of its parts."""
+    FRONTAL_LOBE = "frontal_lobe"
+    PARIETAL_LOBE = "parietal_lobe"
+    TEMPORAL_LOBE = "temporal_lobe"
+    OCCIPITAL_LOBE = "occipital_lobe"
+    INSULA = "insula"
+    DEEP_GREY_MATTER = "deep_grey_matter"
+    CEREBELLUM = "cerebellum"
+    BRAIN_STEM = "brain_stem"
+
+
+class Side(StrEnum):
+    """The patient's side."""
+
+    LEFT = "left"
+    RIGHT = "right"
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where in the brain a lesion lies.
+
+    Parameters
+    ----------
+    region
+        ``BRAIN`` where nothing finer can be said.
+    side
+        None where the region has no sides, or nothing can be said.
+    """
+
+    region: Region = Region.BRAIN
+    side: Side | None = None
+
+
+NO_LOCATION = Location()
+
+
 @dataclass(frozen=True, slots=True)
 class Lesion:
     """One connected enhancing lesion, measured on the T1-post grid.
@@ -35,7 +77,9 @@ class Lesion:
     tracking_id, tracking_uid
         Name (BM-01) and UID shared by SEG, SR and every later object.
     volume_mm3
-        Voxels of the lesion times voxel volume.
+        The enhancing part: voxels of the lesion times voxel volume.
+    filled_volume_mm3
+        The same with what the enhancing part encloses, such as a necrotic core: what is to be treated.
     centroid_lps_mm
         Mean of the voxel centres.
     extent_min_lps_mm, extent_max_lps_mm
@@ -50,12 +94,15 @@ class Lesion:
         Ensemble output over the lesion's voxels; an uncalibrated network output, not a certainty.
     members_agreeing, members_total
         How many members, taken alone, reach the operating threshold inside the lesion.
+    location
+        Part of the brain and side, from a public atlas.
     """
 
     number: int
     tracking_id: str
     tracking_uid: str
     volume_mm3: float
+    filled_volume_mm3: float
     centroid_lps_mm: Vector
     extent_min_lps_mm: Vector
     extent_max_lps_mm: Vector
@@ -67,6 +114,7 @@ class Lesion:
     peak_probability: float
     members_agreeing: int
     members_total: int
+    location: Location = NO_LOCATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,5 +178,10 @@ class FindingsReport:
 
     @property
     def total_volume_mm3(self) -> float:
-        """Sum of the lesions' volumes."""
+        """Sum of the lesions' enhancing volumes."""
         return sum(lesion.volume_mm3 for lesion in self.lesions)
+
+    @property
+    def total_filled_volume_mm3(self) -> float:
+        """Sum of the lesions' filled volumes."""
+        return sum(lesion.filled_volume_mm3 for lesion in self.lesions)

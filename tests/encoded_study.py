@@ -17,6 +17,7 @@ from core.study import AnalysisMode, QualityFlag
 from core.uids import derive_uid
 from tests.dicom_sources import STUDY_UID, classic_series, make_grid
 from worker.encoding import EncodedResults, EncodingSources, encode
+from worker.filling import fill_lesions
 from worker.lesions import Findings
 from worker.volumes import SliceReference
 
@@ -99,6 +100,7 @@ def _measure(labels: NDArray[np.uint16], grid: Grid, number: int) -> Lesion:
         tracking_id=f"BM-{number:02d}",
         tracking_uid=derive_uid(STUDY_UID, "lesion", str(number)),
         volume_mm3=len(voxels) * grid.voxel_volume_mm3,
+        filled_volume_mm3=int((fill_lesions(labels) == number).sum()) * grid.voxel_volume_mm3,
         centroid_lps_mm=_vector(points.mean(axis=0)),
         extent_min_lps_mm=_vector(edges.min(axis=0)),
         extent_max_lps_mm=_vector(edges.max(axis=0)),

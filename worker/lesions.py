@@ -13,6 +13,7 @@ from core.errors import Defect
 from core.geometry import Grid
 from core.lesion import Lesion
 from worker.ensemble import LesionProbability
+from worker.filling import fill_lesions
 from worker.measures import Size, measure
 from worker.model_set import OperatingPoint
 
@@ -220,14 +221,19 @@ def _number(
     outlined: Sequence[_Outlined], source_grid: Grid, members_total: int, identify: Identify
 ) -> Findings:
     label_map_kji = np.zeros(source_grid.shape_kji, dtype=np.uint16)
-    lesions = []
     for number, lesion in enumerate(outlined, start=1):
         label_map_kji[tuple(lesion.index_kji.T)] = number
-        lesions.append(_lesion(number, lesion, members_total, identify))
+    filled_voxels = np.bincount(fill_lesions(label_map_kji).ravel(), minlength=len(outlined) + 1)
+    lesions = [
+        _lesion(number, lesion, filled_voxels[number] * source_grid.voxel_volume_mm3, members_total, identify)
+        for number, lesion in enumerate(outlined, start=1)
+    ]
     return Findings(label_map_kji, source_grid, tuple(lesions))
 
 
-def _lesion(number: int, outlined: _Outlined, members_total: int, identify: Identify) -> Lesion:
+def _lesion(
+    number: int, outlined: _Outlined, filled_volume_mm3: float, members_total: int, identify: Identify
+) -> Lesion:
     tracking_id, tracking_uid = identify(number)
     size, component = outlined.size, outlined.component
     return Lesion(
@@ -235,6 +241,7 @@ def _lesion(number: int, outlined: _Outlined, members_total: int, identify: Iden
         tracking_id=tracking_id,
         tracking_uid=tracking_uid,
         volume_mm3=size.volume_mm3,
+        filled_volume_mm3=float(filled_volume_mm3),
         centroid_lps_mm=size.centroid_lps_mm,
         extent_min_lps_mm=size.extent_min_lps_mm,
         extent_max_lps_mm=size.extent_max_lps_mm,

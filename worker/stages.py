@@ -140,9 +140,8 @@ def write_results(
         The paths returned are relative to it.
     """
     files = {"findings": _write_json(root, folder / "findings.json", report)}
-    for kind, dataset in (("seg", encoded.seg), ("sr", encoded.sr)):
-        if dataset is not None:
-            files[kind] = _write_object(root, folder / f"{kind}.dcm", dataset)
+    for kind, dataset in encoded.objects.items():
+        files[kind.value] = _write_object(root, folder / f"{kind.value}.dcm", dataset)
     return files
 
 

@@ -73,6 +73,7 @@ def lesion(number: int) -> Lesion:
         f"BM-{number:02}",
         f"2.25.{number}",
         60.0,
+        65.0,
         (1, 2, 3),
         (0, 0, 0),
         (5, 5, 5),

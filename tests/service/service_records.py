@@ -172,6 +172,7 @@ def lesion(number: int) -> Lesion:
         tracking_id=f"BM-{number:02d}",
         tracking_uid=f"2.25.{number}",
         volume_mm3=100.0 / number,
+        filled_volume_mm3=110.0 / number,
         centroid_lps_mm=(-7.5, 20.0, 30.0),
         extent_min_lps_mm=(-10.5, 17.0, 27.0),
         extent_max_lps_mm=(-4.5, 23.0, 33.0),

@@ -17,7 +17,7 @@ from tests.system.hospital import Hospital, embedded_hospital
 from tests.system.metserve import children_of
 from tests.system.peers import storescu
 from tests.system.studies import WrittenStudy, sop_instance_uid
-from worker.encoding.readback_sr import read_evidence_uids
+from worker.encoding.report.readback import read_evidence_uids
 
 pytestmark = pytest.mark.system
 

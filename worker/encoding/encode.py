@@ -2,24 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.config import disable_value_validation
 
 from core.errors import Defect
 from core.lesion import FindingsReport
 from core.provenance import Provenance
+from core.results import ResultKind, StructureStyle
 from worker.encoding.codes import DEFAULT_SITE_CODES, SiteCodes
 from worker.encoding.identity import read_identity
 from worker.encoding.part10 import to_bytes
 from worker.encoding.provenance import Stamp
-from worker.encoding.seg import build_segmentation
+from worker.encoding.report.build import build_report
+from worker.encoding.report.verify import verify_report
+from worker.encoding.segmentation.build import build_segmentation
+from worker.encoding.segmentation.verify import verify_segmentation
 from worker.encoding.sources import EncodingSources
-from worker.encoding.sr import build_report
-from worker.encoding.verify import verify_segmentation
-from worker.encoding.verify_sr import verify_report
 from worker.lesions import Findings
+
+
+@dataclass(frozen=True, slots=True)
+class SiteChoices:
+    """What a site may choose about its results.
+
+    Parameters
+    ----------
+    codes
+        Codes of its own.
+    structure_style
+        Names and types of the regions of a structure set.
+    probability_map
+        Whether to write the ensemble's mean output as a fractional segmentation.
+    rejection_note
+        Whether a new revision rejects the objects of the one it supersedes.
+    """
+
+    codes: SiteCodes = DEFAULT_SITE_CODES
+    structure_style: StructureStyle = StructureStyle.NEUTRAL
+    probability_map: bool = False
+    rejection_note: bool = False
+
+
+DEFAULT_SITE = SiteChoices()
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """The voxels that results show, on the T1-post grid.
+
+    Parameters
+    ----------
+    t1_post_kji
+        The T1-post images, float32, any scale; the overview draws lesions on them.
+    probability_kji
+        Mean output of the members, float32, 0 to 1; None where no map is asked for.
+    """
+
+    t1_post_kji: NDArray[np.float32]
+    probability_kji: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,14 +73,22 @@ class EncodedResults:
 
     Parameters
     ----------
-    seg
-        DICOM Segmentation; None for a study without lesions.
-    sr
-        Comprehensive 3D SR; there is always one.
+    objects
+        By kind, in the order in which they refer to each other. There is always an SR; a study without
+        lesions has neither SEG nor RTSTRUCT.
     """
 
-    seg: Dataset | None
-    sr: Dataset
+    objects: Mapping[ResultKind, Dataset]
+
+    @property
+    def seg(self) -> Dataset | None:
+        """The segmentation; None for a study without lesions."""
+        return self.objects.get(ResultKind.SEG)
+
+    @property
+    def sr(self) -> Dataset:
+        """The report."""
+        return self.objects[ResultKind.SR]
 
 
 def encode(
@@ -43,9 +96,15 @@ def encode(
     report: FindingsReport,
     sources: EncodingSources,
     provenance: Provenance,
-    site_codes: SiteCodes = DEFAULT_SITE_CODES,
+    pictures: Pictures | None = None,  # noqa: ARG001
+    site: SiteChoices = DEFAULT_SITE,
 ) -> EncodedResults:
     """Return the DICOM objects of one analysis; the same arguments give the same bytes.
+
+    Parameters
+    ----------
+    pictures
+        Without them there is no overview, no PDF and no probability map.
 
     Raises
     ------
@@ -53,15 +112,18 @@ def encode(
         The arguments contradict each other, or an object read back does not say what was found.
     """
     _check_arguments(findings, report, sources)
+    objects: dict[ResultKind, Dataset] = {}
     with disable_value_validation():  # what a scanner wrote is referred to as it is, conformant or not
-        stamp = Stamp(read_identity(sources.t1_post[0]), provenance, site_codes)
-        seg = None
+        stamp = Stamp(read_identity(sources.t1_post[0]), provenance, site.codes)
         if findings.lesions:
             segmentation = build_segmentation(findings, sources, provenance)
-            seg = verify_segmentation(to_bytes(stamp.applied_to(segmentation)), findings, sources)
-        document = build_report(report, findings.grid, seg, sources, provenance, site_codes)
-        sr = verify_report(to_bytes(stamp.applied_to(document)), seg, findings.grid, report, sources)
-    return EncodedResults(seg, sr)
+            content = to_bytes(stamp.applied_to(segmentation))
+            objects[ResultKind.SEG] = verify_segmentation(content, findings, sources)
+        seg = objects.get(ResultKind.SEG)
+        document = build_report(report, findings.grid, seg, sources, provenance, site.codes)
+        content = to_bytes(stamp.applied_to(document))
+        objects[ResultKind.SR] = verify_report(content, seg, findings.grid, report, sources)
+    return EncodedResults(objects)
 
 
 def _check_arguments(findings: Findings, report: FindingsReport, sources: EncodingSources) -> None:

@@ -22,7 +22,7 @@ from core.provenance import MANUFACTURER
 from evaluation.cohorts.case import label_lesions
 from evaluation.cohorts.imported.dicom_segments import lesion_segments
 from evaluation.cohorts.imported.study import ImportedStudy, ImportOptions
-from worker.encoding.readback import Plane, read_plane
+from worker.encoding.planes import Plane, read_plane
 from worker.volumes import SourceImages, Volume, load_volume
 
 LABEL_MAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"

@@ -16,7 +16,7 @@ from core.provenance import MANUFACTURER
 from core.uids import derive_uid
 from tests.dicom_sources import OBLIQUE, SAGITTAL, classic_series, enhanced_series, make_grid, make_patient
 from tests.encoded_study import LARGE, ON_FIRST_SLICE, ONE_VOXEL, SMALL, EncodedStudy, SeriesMaker, make_study
-from worker.encoding import SiteCodes, encode, to_bytes
+from worker.encoding import SiteChoices, SiteCodes, encode, to_bytes
 from worker.encoding.part10 import from_bytes
 
 
@@ -100,7 +100,7 @@ def test_equipment_names_the_algorithm_and_its_digest() -> None:
 def test_a_site_may_choose_its_own_codes() -> None:
     study = make_study()
     site = SiteCodes(Code("MRBRAIN", "99SITE", "MR brain"), Code("1630", "99IHE", "Processing Algorithm"))
-    results = encode(study.findings, study.report, study.sources, study.provenance, site)
+    results = encode(study.findings, study.report, study.sources, study.provenance, site=SiteChoices(site))
     codes = [i.ConceptCodeSequence[0].CodeValue for i in results.sr.ContentSequence if i.ValueType == "CODE"]
     assert "MRBRAIN" in codes
     purpose = results.sr.ContributingEquipmentSequence[0].PurposeOfReferenceCodeSequence[0]

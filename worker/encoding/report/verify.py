@@ -10,8 +10,8 @@ from core.errors import Defect
 from core.geometry import Grid
 from core.lesion import FindingsReport, Lesion
 from worker.encoding.part10 import from_bytes
-from worker.encoding.readback import read_source_planes
-from worker.encoding.readback_sr import (
+from worker.encoding.planes import POSITION_TOLERANCE_MM, departure_mm, read_source_planes
+from worker.encoding.report.readback import (
     CodeKey,
     ReadGroup,
     read_evidence_uids,
@@ -20,7 +20,6 @@ from worker.encoding.readback_sr import (
     read_referenced_uids,
 )
 from worker.encoding.sources import EncodingSources
-from worker.encoding.verify import POSITION_TOLERANCE_MM, departure_mm
 
 SUMMARY, VOLUMETRIC, PLANAR = "1501", "1411", "1410"
 

@@ -24,9 +24,9 @@ from core.lesion import FindingsReport, Lesion
 from core.provenance import MANUFACTURER, MODEL_NAME, Provenance
 from worker.encoding import codes
 from worker.encoding.codes import SiteCodes
-from worker.encoding.image_library import image_library
-from worker.encoding.measurement_groups import lesion_group, long_axis_group, summary_group
 from worker.encoding.provenance import device_serial_number, equipment_attributes, series_description
+from worker.encoding.report.image_library import image_library
+from worker.encoding.report.measurement_groups import lesion_group, long_axis_group, summary_group
 from worker.encoding.sources import EncodingSources, instance_references
 
 SR_SERIES_NUMBER = 9002

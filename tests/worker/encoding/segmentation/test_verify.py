@@ -15,7 +15,7 @@ from tests.dicom_sources import OBLIQUE, classic_series, enhanced_series, make_g
 from tests.encoded_study import LARGE, SMALL, EncodedStudy, SeriesMaker, make_study
 from worker.encoding import to_bytes
 from worker.encoding.part10 import from_bytes
-from worker.encoding.verify import verify_segmentation
+from worker.encoding.segmentation.verify import verify_segmentation
 
 Mutation = Callable[[Dataset], None]
 

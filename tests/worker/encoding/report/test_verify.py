@@ -12,7 +12,7 @@ from tests.dicom_sources import OBLIQUE, make_grid
 from tests.encoded_study import LARGE, SMALL, EncodedStudy, make_study
 from worker.encoding import to_bytes
 from worker.encoding.part10 import from_bytes
-from worker.encoding.verify_sr import verify_report
+from worker.encoding.report.verify import verify_report
 
 Mutation = Callable[[Dataset], None]
 

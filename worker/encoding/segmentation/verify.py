@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from pydicom import Dataset
 
 from core.errors import Defect
-from core.geometry import Grid
 from core.lesion import Lesion
+from worker.encoding.agreement import check_same, distance_mm
 from worker.encoding.part10 import from_bytes
-from worker.encoding.readback import (
-    Plane,
-    SegmentFrame,
-    read_segment_frames,
-    read_source_planes,
-    read_voxel_volume_mm3,
+from worker.encoding.planes import (
+    POSITION_TOLERANCE_MM,
+    departure_mm,
+    grid_corners_lps_mm,
+    plane_corners_lps_mm,
 )
+from worker.encoding.segmentation.readback import SegmentFrame, read_segment_frames, read_voxel_volume_mm3
 from worker.encoding.sources import EncodingSources
 from worker.lesions import Findings
 
 VOLUME_TOLERANCE = 0.005
 """Share of a lesion's volume: the decimals of Pixel Spacing and of the slice distance."""
-
-POSITION_TOLERANCE_MM = 0.01
-"""Where the headers state an exact grid, positions survive to far less than this."""
-
-IN_PLANE_DEPARTURE_LIMIT_MM = 0.5
-"""Headers may round positions and cosines (loading tolerates a quarter of a millimetre of drift and one
-of cosines); beyond this the slices are not those of the grid."""
 
 
 def verify_segmentation(content: bytes, findings: Findings, sources: EncodingSources) -> Dataset:
@@ -45,7 +38,7 @@ def verify_segmentation(content: bytes, findings: Findings, sources: EncodingSou
         It has other segments, voxels, volumes, places or source images than the findings.
     """
     seg = from_bytes(content)
-    _check_same("FrameOfReferenceUID", str(seg.FrameOfReferenceUID), sources.frame_of_reference_uid)
+    check_same("FrameOfReferenceUID", str(seg.FrameOfReferenceUID), sources.frame_of_reference_uid)
     _check_segments(seg, findings)
     tolerance_mm = POSITION_TOLERANCE_MM + departure_mm(sources, findings.grid)
     frames = list(read_segment_frames(seg))
@@ -57,30 +50,10 @@ def verify_segmentation(content: bytes, findings: Findings, sources: EncodingSou
     return seg
 
 
-def departure_mm(sources: EncodingSources, grid: Grid) -> float:
-    """Return how far the source headers' planes lie from the regular grid at most, in mm.
-
-    Raises
-    ------
-    Defect
-        A slice lies nearer to another slice of the grid, or far off in its plane.
-    """
-    largest_mm = 0.0
-    for k, plane in enumerate(read_source_planes(sources.t1_post, sources.slices)):
-        stated = grid.to_index_kji(_corners(plane, grid))
-        expected = grid.to_index_kji(_grid_corners(k, grid))
-        off = stated - expected
-        in_plane_mm = float(np.abs(off[:, 1:] * grid.spacing_kji_mm[1:]).max())
-        if np.abs(off[:, 0]).max() >= 0.5 or in_plane_mm > IN_PLANE_DEPARTURE_LIMIT_MM:
-            raise Defect(f"the source of slice {k} lies at index {stated[0].tolist()}, expected {[k, 0, 0]}")
-        largest_mm = max(largest_mm, _distance_mm(_corners(plane, grid), _grid_corners(k, grid)))
-    return largest_mm
-
-
 def _check_segments(seg: Dataset, findings: Findings) -> None:
     found = [(int(s.SegmentNumber), str(s.TrackingUID), str(s.TrackingID)) for s in seg.SegmentSequence]
     expected = [(lesion.number, lesion.tracking_uid, lesion.tracking_id) for lesion in findings.lesions]
-    _check_same("segments", found, expected)
+    check_same("segments", found, expected)
 
 
 def _check_frame(
@@ -90,9 +63,10 @@ def _check_frame(
     if frame.source not in sources.slices:
         raise Defect(f"a frame refers to {frame.source}, which is no slice of the T1-post series")
     k = sources.slices.index(frame.source)
-    distance_mm = _distance_mm(_corners(frame.plane, findings.grid), _grid_corners(k, findings.grid))
-    if distance_mm > tolerance_mm:
-        raise Defect(f"a frame of slice {k} lies {distance_mm:.3f} mm off it, expected {tolerance_mm:.3f} mm")
+    corners_lps_mm = plane_corners_lps_mm(frame.plane, findings.grid)
+    off_mm = distance_mm(corners_lps_mm, grid_corners_lps_mm(k, findings.grid))
+    if off_mm > tolerance_mm:
+        raise Defect(f"a frame of slice {k} lies {off_mm:.3f} mm off it, expected {tolerance_mm:.3f} mm")
     expected = findings.label_map_kji[k] == frame.segment_number
     if not np.array_equal(frame.mask_ji, expected):
         raise Defect(
@@ -110,12 +84,12 @@ def _check_lesion(
 ) -> None:
     points_lps_mm = _voxels_lps_mm(frames)
     expected_voxels = int(np.count_nonzero(findings.label_map_kji == lesion.number))
-    _check_same(f"voxels of {lesion.tracking_id}", len(points_lps_mm), expected_voxels)
+    check_same(f"voxels of {lesion.tracking_id}", len(points_lps_mm), expected_voxels)
     volume_mm3 = len(points_lps_mm) * voxel_volume_mm3
     if abs(volume_mm3 - lesion.volume_mm3) > VOLUME_TOLERANCE * lesion.volume_mm3:
         raise Defect(f"{lesion.tracking_id} has {volume_mm3:.3f} mm3, expected {lesion.volume_mm3:.3f} mm3")
     centroid_lps_mm = points_lps_mm.mean(axis=0)
-    if _distance_mm(centroid_lps_mm, lesion.centroid_lps_mm) > tolerance_mm:
+    if distance_mm(centroid_lps_mm, lesion.centroid_lps_mm) > tolerance_mm:
         raise Defect(
             f"{lesion.tracking_id} lies at {centroid_lps_mm.round(3).tolist()} mm, "
             f"expected {lesion.centroid_lps_mm}"
@@ -125,21 +99,3 @@ def _check_lesion(
 def _voxels_lps_mm(frames: list[SegmentFrame]) -> NDArray[np.float64]:
     points = [frame.plane.to_lps_mm(np.argwhere(frame.mask_ji).astype(float)) for frame in frames]
     return np.concatenate(points) if points else np.empty((0, 3))
-
-
-def _corners(plane: Plane, grid: Grid) -> NDArray[np.float64]:
-    return plane.corners_lps_mm(grid.shape_kji[1], grid.shape_kji[2])
-
-
-def _grid_corners(k: int, grid: Grid) -> NDArray[np.float64]:
-    last_j, last_i = grid.shape_kji[1] - 1, grid.shape_kji[2] - 1
-    return grid.to_lps_mm([[k, 0, 0], [k, 0, last_i], [k, last_j, 0], [k, last_j, last_i]])
-
-
-def _distance_mm(first: ArrayLike, second: ArrayLike) -> float:
-    return float(np.linalg.norm(np.asarray(first) - np.asarray(second), axis=-1).max())
-
-
-def _check_same(what: str, found: object, expected: object) -> None:
-    if found != expected:
-        raise Defect(f"{what}: read back {found!r}, expected {expected!r}")

@@ -11,8 +11,8 @@ from core.provenance import RESEARCH_USE_NOTICE
 from core.study import AnalysisMode, QualityFlag
 from tests.dicom_sources import classic_series, enhanced_series
 from tests.encoded_study import LARGE, SMALL, EncodedStudy, SeriesMaker, make_study
-from worker.encoding.readback_sr import ReadGroup, read_evidence_uids, read_groups
 from worker.encoding.remarks import FLAG_SENTENCES, remarks_of
+from worker.encoding.report.readback import ReadGroup, read_evidence_uids, read_groups
 
 
 def groups_of(study: EncodedStudy) -> list[ReadGroup]:

@@ -1,0 +1,1 @@
+"""FindingsReport -> TID 1500 Structured Report, read back and checked."""

@@ -1,0 +1,1 @@
+"""Findings -> DICOM Segmentation, read back and checked."""

@@ -1,0 +1,57 @@
+"""Our objects read from their own bytes with plain pydicom: nothing here is shared with the writers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+
+from core.headers import frame_groups
+from worker.encoding.planes import Plane, read_plane
+from worker.volumes import SliceReference
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentFrame:
+    """One frame of a segmentation: ``mask_ji`` is bool, (rows, columns)."""
+
+    segment_number: int
+    source: SliceReference
+    plane: Plane
+    mask_ji: NDArray[np.bool_]
+
+
+def read_segment_frames(seg: Dataset) -> Iterator[SegmentFrame]:
+    """Yield the frames of a BINARY segmentation, one in memory at a time."""
+    rows, columns, size = int(seg.Rows), int(seg.Columns), int(seg.Rows) * int(seg.Columns)
+    packed = np.frombuffer(seg.PixelData, dtype=np.uint8)
+    for frame, group in enumerate(seg.PerFrameFunctionalGroupsSequence):
+        first_byte, first_bit = divmod(frame * size, 8)
+        chunk = packed[first_byte : first_byte + (first_bit + size + 7) // 8]
+        bits = np.unpackbits(chunk, bitorder="little")[first_bit : first_bit + size]  # PS3.5 8.1.1
+        image = group.DerivationImageSequence[0].SourceImageSequence[0]
+        yield SegmentFrame(
+            segment_number=int(group.SegmentIdentificationSequence[0].ReferencedSegmentNumber),
+            source=_reference(image),
+            plane=read_plane(list(frame_groups(seg, frame))),
+            mask_ji=bits.reshape(rows, columns).astype(bool),
+        )
+
+
+def read_voxel_volume_mm3(seg: Dataset) -> float:
+    """Return the volume of a voxel from the segmentation's own pixel measures."""
+    measures = seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    row_mm, column_mm = (float(v) for v in measures.PixelSpacing)
+    return row_mm * column_mm * float(measures.SpacingBetweenSlices)
+
+
+def _reference(item: Dataset) -> SliceReference:
+    frame = item.get("ReferencedFrameNumber")
+    return SliceReference(
+        str(item.ReferencedSOPClassUID),
+        str(item.ReferencedSOPInstanceUID),
+        None if frame is None else int(frame),
+    )
