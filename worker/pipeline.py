@@ -12,12 +12,12 @@ from core.lesion import FindingsReport
 from core.provenance import Provenance
 from core.study import QualityFlag
 from worker.brain import BrainExtraction
-from worker.encoding import EncodedResults, EncodingSources, encode
+from worker.encoding import DEFAULT_SITE, EncodedResults, EncodingSources, Pictures, SiteChoices, encode
 from worker.ensemble import Ensemble, LesionProbability
 from worker.lesions import Findings, find_lesions
 from worker.model_set import FULL_PROFILE
 from worker.preprocessing import PreparedVolumes, prepare
-from worker.volumes import SourceImages
+from worker.volumes import SourceImages, load_volume
 
 Progress = Callable[[str, float], None]
 """Called with the name of the stage and the share of it that is done, 0..1."""
@@ -34,7 +34,7 @@ class Analysis:
     findings, report
         The lesions as voxels, and as words and numbers.
     encoded
-        SEG and SR, read back and checked.
+        The DICOM objects, read back and checked.
     """
 
     prepared: PreparedVolumes
@@ -52,6 +52,7 @@ def analyze(
     *,
     flags: tuple[QualityFlag, ...] = (),
     threads: int = 2,
+    site: SiteChoices = DEFAULT_SITE,
 ) -> Analysis:
     """Study in, findings and DICOM objects out.
 
@@ -69,6 +70,8 @@ def analyze(
         Remarks made when the series were selected.
     threads
         Of the registration; the result does not depend on it.
+    site
+        What the site chose about its results.
 
     Raises
     ------
@@ -86,7 +89,7 @@ def analyze(
     series_instance_uid = str(images.t1_post[0].SeriesInstanceUID)
     report = build_report(findings, prepared, ensemble, provenance, series_instance_uid, flags)
     on_progress("encode", 0.0)
-    encoded = encode_findings(images, prepared, findings, report, provenance)
+    encoded = encode_findings(images, prepared, probability, findings, report, provenance, site=site)
     return Analysis(prepared, findings, report, encoded)
 
 
@@ -103,20 +106,26 @@ def find(
 def encode_findings(
     images: SourceImages,
     prepared: PreparedVolumes,
+    probability: LesionProbability,
     findings: Findings,
     report: FindingsReport,
     provenance: Provenance,
+    *,
+    site: SiteChoices = DEFAULT_SITE,
     predecessor: Dataset | None = None,
 ) -> EncodedResults:
-    """Write SEG and SR against the images they refer to, whose pixels are not needed.
+    """Write the DICOM objects against the images they refer to.
 
     Parameters
     ----------
+    images
+        T1-post with its pixels, which the overview shows; of T1 the headers are enough.
     predecessor
         The report of an earlier revision that this one supersedes.
     """
     sources = EncodingSources(images.t1_post, images.t1, prepared.source_slices, predecessor)
-    return encode(findings, report, sources, provenance)
+    pictures = Pictures(load_volume(images.t1_post).voxels_kji)
+    return encode(findings, report, sources, provenance, pictures, site)
 
 
 def identify_lesion(provenance: Provenance, number: int) -> tuple[str, str]:

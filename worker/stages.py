@@ -20,7 +20,7 @@ from core.logs import logger
 from core.provenance import Provenance
 from core.study_store import atomic_file
 from worker.artefacts import load_prepared, load_probability, save_prepared, save_probability
-from worker.encoding import EncodedResults, to_bytes
+from worker.encoding import DEFAULT_SITE, EncodedResults, SiteChoices, to_bytes
 from worker.ensemble import Ensemble, LesionProbability
 from worker.loaded_models import LoadedModels
 from worker.pipeline import build_report, encode_findings, find
@@ -44,10 +44,13 @@ class Stages:
         Loaded in this process.
     software_version
         metserve's own.
+    site
+        What the site chose about its results.
     """
 
     models: LoadedModels
     software_version: str
+    site: SiteChoices = DEFAULT_SITE
 
     def by_stage(self) -> Mapping[Stage, StageFunction]:
         """Return the function of each stage."""
@@ -92,14 +95,23 @@ class Stages:
     def _encode(
         self, context: StageContext, prepared: PreparedVolumes, probability: LesionProbability
     ) -> tuple[FindingsReport, EncodedResults]:
-        images = context.read_images(with_pixels=False)
+        images = context.read_images(with_pixels=True)
         ensemble, provenance = self.models.ensemble, self._provenance(context, self.models.ensemble)
         findings = find(probability, prepared, ensemble, provenance)
         report = build_report(
             findings, prepared, ensemble, provenance, _series_uid(images.t1_post), context.selection.flags
         )
-        predecessor = context.read_predecessor()
-        return report, encode_findings(images, prepared, findings, report, provenance, predecessor)
+        encoded = encode_findings(
+            images,
+            prepared,
+            probability,
+            findings,
+            report,
+            provenance,
+            site=self.site,
+            predecessor=context.read_predecessor(),
+        )
+        return report, encoded
 
     def _shadow_report(
         self, context: StageContext, prepared: PreparedVolumes, probability: LesionProbability
