@@ -1,0 +1,1 @@
+"""Findings -> RT Structure Set, read back and checked."""

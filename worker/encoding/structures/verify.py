@@ -1,0 +1,148 @@
+"""The structure set, read back from its bytes, must say what was found; if it does not, nothing leaves."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+
+from core.errors import Defect
+from core.lesion import Lesion
+from core.results import SOP_CLASSES, ResultKind, StructureStyle
+from worker.encoding.agreement import check_same, distance_mm
+from worker.encoding.palette import lesion_colour
+from worker.encoding.part10 import from_bytes
+from worker.encoding.planes import POSITION_TOLERANCE_MM, Plane, departure_mm, read_source_planes
+from worker.encoding.sources import EncodingSources
+from worker.encoding.structures.readback import (
+    Region,
+    centres_inside,
+    read_reference,
+    read_regions,
+    to_plane_ji,
+)
+from worker.filling import fill_lesions
+from worker.lesions import Findings
+
+VOLUME_TOLERANCE = 0.02
+"""Share of a lesion's filled volume, of the smallest one too: outlines are drawn to the voxels' area."""
+
+STATED_VOLUME_TOLERANCE = 0.001
+"""Share of a lesion's filled volume, for the decimals of ROI Volume."""
+
+CENTROID_TOLERANCE_VOXELS = 0.25
+"""Rounding off the steps of a mask moves its centre, by less than this of the longest voxel edge."""
+
+NAMES_AND_TYPES = {
+    StructureStyle.NEUTRAL: ("AI_BM{:02d}", ""),
+    StructureStyle.TARGET: ("GTV_BM{:02d}", "GTV"),
+}
+"""Said here once more: a reader does not ask the writer."""
+
+MAX_NAME_LENGTH = 16
+"""Planning systems cut longer names off, and two may become one."""
+
+
+def verify_structure_set(
+    content: bytes, findings: Findings, sources: EncodingSources, style: StructureStyle
+) -> Dataset:
+    """Read an RTSTRUCT back, compare it with the findings, and return it as read.
+
+    Parameters
+    ----------
+    content
+        The PS3.10 file.
+
+    Raises
+    ------
+    Defect
+        It has other regions, names, volumes, places, planes or source images than the findings.
+    """
+    structure_set = from_bytes(content)
+    check_same("SOPClassUID", str(structure_set.SOPClassUID), SOP_CLASSES[ResultKind.RTSTRUCT])
+    check_same("ApprovalStatus", str(structure_set.ApprovalStatus), "UNAPPROVED")
+    _check_references(structure_set, sources)
+    regions = read_regions(structure_set)
+    _check_regions(regions, findings, sources, style)
+    tolerance_mm = POSITION_TOLERANCE_MM + departure_mm(sources, findings.grid)
+    filled_kji = fill_lesions(findings.label_map_kji)
+    planes = read_source_planes(sources.t1_post, sources.slices)
+    for region, lesion in zip(regions, findings.lesions, strict=True):
+        mask_kji = filled_kji == lesion.number
+        _check_place(region, mask_kji, planes, sources)
+        _check_size(region, lesion, findings, mask_kji, tolerance_mm)
+    return structure_set
+
+
+def _check_references(structure_set: Dataset, sources: EncodingSources) -> None:
+    expected = sources.frame_of_reference_uid
+    check_same("FrameOfReferenceUID", str(structure_set.FrameOfReferenceUID), expected)
+    (frame_of_reference,) = structure_set.ReferencedFrameOfReferenceSequence
+    check_same("referenced FrameOfReferenceUID", str(frame_of_reference.FrameOfReferenceUID), expected)
+    (study,) = frame_of_reference.RTReferencedStudySequence
+    study_uid = str(sources.t1_post[0].StudyInstanceUID)
+    check_same("referenced study", str(study.ReferencedSOPInstanceUID), study_uid)
+    (series,) = study.RTReferencedSeriesSequence
+    check_same("referenced series", str(series.SeriesInstanceUID), sources.series_instance_uid)
+    images = tuple(read_reference(item) for item in series.ContourImageSequence)
+    check_same("referenced images", images, sources.slices)
+
+
+def _check_regions(
+    regions: list[Region], findings: Findings, sources: EncodingSources, style: StructureStyle
+) -> None:
+    name, interpreted_type = NAMES_AND_TYPES[style]
+    found = [(r.number, r.name, r.interpreted_type, r.label, r.colour) for r in regions]
+    expected = [
+        (n.number, name.format(n.number), interpreted_type, n.tracking_id, lesion_colour(n.number))
+        for n in findings.lesions
+    ]
+    check_same("regions", found, expected)
+    if any(len(region.name) > MAX_NAME_LENGTH for region in regions):
+        raise Defect(f"a region's name is longer than {MAX_NAME_LENGTH} characters: {found}")
+    for region, lesion in zip(regions, findings.lesions, strict=True):
+        expected_uid = sources.frame_of_reference_uid
+        check_same(f"FrameOfReferenceUID of {region.name}", region.frame_of_reference_uid, expected_uid)
+        if lesion.tracking_uid not in region.description:
+            raise Defect(f"{region.name} is {region.description!r}, expected {lesion.tracking_uid} in it")
+
+
+def _check_place(
+    region: Region, mask_kji: NDArray[np.bool_], planes: list[Plane], sources: EncodingSources
+) -> None:
+    """Check that contours lie on the slices they refer to, around the lesion's voxel centres and no other."""
+    enclosed = np.zeros_like(mask_kji)
+    for contour in region.contours:
+        if contour.source not in sources.slices:
+            raise Defect(f"{region.name} refers to {contour.source}, which is no slice of the T1-post series")
+        k = sources.slices.index(contour.source)
+        points_ji, off_mm = to_plane_ji(planes[k], contour.points_lps_mm)
+        if off_mm > POSITION_TOLERANCE_MM:
+            raise Defect(f"a contour of {region.name} lies {off_mm:.3f} mm off slice {k} that it refers to")
+        enclosed[k] |= centres_inside(points_ji, mask_kji.shape[1:])
+    if not np.array_equal(enclosed, mask_kji):
+        raise Defect(
+            f"contours of {region.name} enclose {int(enclosed.sum())} voxel centres, "
+            f"expected {int(mask_kji.sum())} at the same places"
+        )
+
+
+def _check_size(
+    region: Region, lesion: Lesion, findings: Findings, mask_kji: NDArray[np.bool_], tolerance_mm: float
+) -> None:
+    grid = findings.grid
+    slice_distance_mm = grid.voxel_volume_mm3 / (grid.spacing_kji_mm[1] * grid.spacing_kji_mm[2])
+    areas_mm2 = [float(np.linalg.norm(contour.area_vector_mm2())) for contour in region.contours]
+    expected_mm3 = lesion.filled_volume_mm3
+    for what, volume_mm3, tolerance in (
+        ("encloses", sum(areas_mm2) * slice_distance_mm, VOLUME_TOLERANCE),
+        ("states", region.volume_mm3, STATED_VOLUME_TOLERANCE),
+    ):
+        if abs(volume_mm3 - expected_mm3) > tolerance * expected_mm3:
+            raise Defect(f"{region.name} {what} {volume_mm3:.3f} mm3, expected {expected_mm3:.3f} mm3")
+    moments = [contour.moment_mm3() for contour in region.contours]
+    centroid_lps_mm = np.sum(moments, axis=0) / sum(areas_mm2)
+    expected_lps_mm = grid.to_lps_mm(np.argwhere(mask_kji)).mean(axis=0)
+    off_mm = distance_mm(centroid_lps_mm, expected_lps_mm)
+    if off_mm > tolerance_mm + CENTROID_TOLERANCE_VOXELS * max(grid.spacing_kji_mm):
+        raise Defect(f"{region.name} lies {off_mm:.3f} mm from the lesion's centre")

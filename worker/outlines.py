@@ -1,0 +1,163 @@
+"""Label map -> closed polygons, slice by slice, that enclose what the voxels enclose.
+
+An outline runs between voxel centres: those of its part lie inside, all others outside, so that outlines of
+lesions that do not touch never cross. Its area is that of the part's voxels, however small the part is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from contourpy import LineType, contour_generator
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from worker.voxel_edges import voxel_edge_polygons
+
+SMOOTHING_VOXELS = 1.0
+"""Standard deviation of the Gaussian that rounds the steps of a mask; more would cut off what is thin."""
+
+MARGIN = 0.1
+"""How far the smoothed mask is kept from the level at every voxel centre, as a share of its range: an
+outline passes no centre, so that it never touches itself."""
+
+LEVELS = (-1.0, 2.0)
+"""Levels of the smoothed mask (0 to 1) between which the outline with the voxels' area lies: at the lower
+one it passes near the outer centres, at the higher one near the inner ones."""
+
+HALVINGS = 16
+"""Of the interval of levels: leaves far less than the tolerance of the area."""
+
+AREA_TOLERANCE = 0.01
+"""Share of the area. Where a level brings two corners together the area jumps; an outline that misses its
+area for that is drawn along the voxel edges."""
+
+COLLINEAR_VOXELS = 1e-3
+"""A point nearer than this to the line through its neighbours says nothing."""
+
+MOST_POINTS = 1500
+"""Of one outline: three decimal strings a point stay below the 64 KiB of an explicit DS (PS3.5 7.1.2)."""
+
+_PADDING = 3
+"""Voxels around a part: the Gaussian has fallen to a hundredth there."""
+
+_AND_DIAGONALS = np.ones((3, 3), dtype=bool)
+
+Polygon = NDArray[np.float64]
+"""Corners (row, column) in voxels, voxel centres at whole numbers, shape (n, 2); the last joins the first."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outline:
+    """One closed polygon on slice ``k``; ``points_ji`` are its corners (row, column), shape (n, 2)."""
+
+    k: int
+    points_ji: Polygon
+
+
+def outline_lesions(label_map_kji: NDArray[np.uint16]) -> dict[int, tuple[Outline, ...]]:
+    """Return the outlines of every lesion by its number, slice by slice.
+
+    A part of a lesion that touches another lesion in its slice, be it only at a corner, is drawn along the
+    voxel edges, which the two share. Where it encloses the other one, a keyhole leaves that out
+    (PS3.3 C.8.8.6.1): no place belongs to two lesions.
+
+    Parameters
+    ----------
+    label_map_kji
+        0 is background, n the voxels of lesion n, filled.
+    """
+    outlines = {}
+    for number, box in enumerate(ndimage.find_objects(label_map_kji), start=1):
+        if box is not None:
+            outlines[number] = tuple(_outlines(label_map_kji, number, box))
+    return outlines
+
+
+def polygon_area(points: Polygon) -> float:
+    """Return the signed area of a polygon in voxels."""
+    first, second = points.T
+    return float(np.dot(first, np.roll(second, -1)) - np.dot(second, np.roll(first, -1))) / 2
+
+
+def _outlines(labels_kji: NDArray[np.uint16], number: int, box: tuple[slice, ...]) -> Iterator[Outline]:
+    k_range, *in_plane = box
+    corner = np.array([edge.start - _PADDING for edge in in_plane])
+    for k in range(k_range.start, k_range.stop):
+        labels = np.pad(labels_kji[k], _PADDING)[
+            tuple(slice(edge.start, edge.stop + 2 * _PADDING) for edge in in_plane)
+        ]
+        for polygon in _slice_polygons(labels, number):
+            yield Outline(k, _thinned(polygon) + corner)
+
+
+def _slice_polygons(labels: NDArray[np.uint16], number: int) -> Iterator[Polygon]:
+    """Yield the polygons of a lesion in its part of a slice."""
+    parts, count = ndimage.label(labels == number, structure=_AND_DIAGONALS)
+    others = (labels != 0) & (labels != number)
+    for n in range(1, count + 1):
+        part = parts == n
+        touches = bool((ndimage.binary_dilation(part, _AND_DIAGONALS) & others).any())
+        smooth = [] if touches else _smooth_polygons(part)
+        yield from smooth or voxel_edge_polygons(part)
+
+
+def _smooth_polygons(part: NDArray[np.bool_]) -> list[Polygon]:
+    """Return sub-voxel outlines with the area of the part; nothing where there are none."""
+    smoothed = ndimage.gaussian_filter(part.astype(float), SMOOTHING_VOXELS)
+    area = float(part.sum())
+    low, high = LEVELS
+    for _ in range(HALVINGS):
+        level = (low + high) / 2
+        if _area(_contours(smoothed, part, level)) > area:
+            low = level
+        else:
+            high = level
+    polygons = _contours(smoothed, part, high)
+    return polygons if abs(_area(polygons) - area) <= AREA_TOLERANCE * area else []
+
+
+def _contours(smoothed: NDArray[np.float64], part: NDArray[np.bool_], level: float) -> list[Polygon]:
+    """Return the contours at a level, every voxel centre kept on its own side."""
+    above = smoothed - level
+    kept = np.where(part, np.maximum(above, MARGIN), np.minimum(above, -MARGIN))
+    lines = contour_generator(z=kept, line_type=LineType.Separate).lines(0.0)
+    return [np.asarray(line, dtype=np.float64)[:-1, ::-1] for line in lines]
+
+
+def _area(polygons: list[Polygon]) -> float:
+    return sum(abs(polygon_area(polygon)) for polygon in polygons)
+
+
+def _thinned(polygon: Polygon) -> Polygon:
+    """Return a polygon without the points that say nothing, and with no more than can be written."""
+    tolerance = COLLINEAR_VOXELS
+    thinned = _without_collinear(polygon, tolerance)
+    while len(thinned) > MOST_POINTS:
+        tolerance *= 2
+        thinned = _without_collinear(thinned, tolerance)
+    return thinned
+
+
+def _without_collinear(polygon: Polygon, tolerance: float) -> Polygon:
+    """Drop points on the straight way between their neighbours, of two neighbours one at a time."""
+    before = -1
+    while len(polygon) != before:
+        before = len(polygon)
+        for parity in (0, 1):
+            candidates = np.arange(len(polygon)) % 2 == parity
+            drop = candidates & _on_the_way(polygon, tolerance)
+            polygon = polygon[~drop] if len(polygon) - drop.sum() >= 3 else polygon
+    return polygon
+
+
+def _on_the_way(polygon: Polygon, tolerance: float) -> NDArray[np.bool_]:
+    """Tell which points lie straight between their neighbours; the end of a way there and back does not."""
+    to_point = polygon - np.roll(polygon, 1, axis=0)
+    past_point = np.roll(polygon, -1, axis=0) - polygon
+    chord = to_point + past_point
+    off = np.abs(to_point[:, 0] * chord[:, 1] - to_point[:, 1] * chord[:, 0])
+    straight_on = (to_point * past_point).sum(axis=1) > 0
+    return np.asarray((off <= tolerance * np.linalg.norm(chord, axis=1)) & straight_on)
