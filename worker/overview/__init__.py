@@ -1,0 +1,1 @@
+"""Pages that people read: what was found, or why nothing was looked for. No DICOM in here."""
