@@ -30,8 +30,9 @@ VOLUME_TOLERANCE = 0.02
 STATED_VOLUME_TOLERANCE = 0.001
 """Share of a lesion's filled volume, for the decimals of ROI Volume."""
 
-CENTROID_TOLERANCE_VOXELS = 0.25
-"""Rounding off the steps of a mask moves its centre, by less than this of the longest voxel edge."""
+CENTROID_TOLERANCE_PIXELS = 0.25
+"""Rounding off the steps of a mask moves its centre in the slice, by less than this of a pixel; a place
+half a pixel off, as between centre and corner, is more."""
 
 NAMES_AND_TYPES = {
     StructureStyle.NEUTRAL: ("AI_BM{:02d}", ""),
@@ -144,5 +145,5 @@ def _check_size(
     centroid_lps_mm = np.sum(moments, axis=0) / sum(areas_mm2)
     expected_lps_mm = grid.to_lps_mm(np.argwhere(mask_kji)).mean(axis=0)
     off_mm = distance_mm(centroid_lps_mm, expected_lps_mm)
-    if off_mm > tolerance_mm + CENTROID_TOLERANCE_VOXELS * max(grid.spacing_kji_mm):
+    if off_mm > tolerance_mm + CENTROID_TOLERANCE_PIXELS * max(grid.spacing_kji_mm[1:]):
         raise Defect(f"{region.name} lies {off_mm:.3f} mm from the lesion's centre")
