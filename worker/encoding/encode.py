@@ -23,6 +23,8 @@ from worker.encoding.report.verify import verify_report
 from worker.encoding.segmentation.build import build_segmentation
 from worker.encoding.segmentation.verify import verify_segmentation
 from worker.encoding.sources import EncodingSources
+from worker.encoding.structures.build import build_structure_set
+from worker.encoding.structures.verify import verify_structure_set
 from worker.lesions import Findings
 
 
@@ -112,18 +114,44 @@ def encode(
         The arguments contradict each other, or an object read back does not say what was found.
     """
     _check_arguments(findings, report, sources)
-    objects: dict[ResultKind, Dataset] = {}
     with disable_value_validation():  # what a scanner wrote is referred to as it is, conformant or not
         stamp = Stamp(read_identity(sources.t1_post[0]), provenance, site.codes)
+        encoding = _Encoding(findings, report, sources, provenance, site, stamp)
+        objects: dict[ResultKind, Dataset] = {}
         if findings.lesions:
-            segmentation = build_segmentation(findings, sources, provenance)
-            content = to_bytes(stamp.applied_to(segmentation))
-            objects[ResultKind.SEG] = verify_segmentation(content, findings, sources)
-        seg = objects.get(ResultKind.SEG)
-        document = build_report(report, findings.grid, seg, sources, provenance, site.codes)
-        content = to_bytes(stamp.applied_to(document))
-        objects[ResultKind.SR] = verify_report(content, seg, findings.grid, report, sources)
+            objects[ResultKind.SEG] = encoding.segmentation()
+            objects[ResultKind.RTSTRUCT] = encoding.structure_set()
+        objects[ResultKind.SR] = encoding.structured_report(objects.get(ResultKind.SEG))
     return EncodedResults(objects)
+
+
+@dataclass(frozen=True, eq=False)
+class _Encoding:
+    """One analysis on its way into objects: each is built, stamped, written, read back and checked."""
+
+    findings: Findings
+    report: FindingsReport
+    sources: EncodingSources
+    provenance: Provenance
+    site: SiteChoices
+    stamp: Stamp
+
+    def segmentation(self) -> Dataset:
+        built = build_segmentation(self.findings, self.sources, self.provenance)
+        return verify_segmentation(self._written(built), self.findings, self.sources)
+
+    def structure_set(self) -> Dataset:
+        style = self.site.structure_style
+        built = build_structure_set(self.findings, self.report, self.sources, self.provenance, style)
+        return verify_structure_set(self._written(built), self.findings, self.sources, style)
+
+    def structured_report(self, seg: Dataset | None) -> Dataset:
+        grid, codes = self.findings.grid, self.site.codes
+        built = build_report(self.report, grid, seg, self.sources, self.provenance, codes)
+        return verify_report(self._written(built), seg, grid, self.report, self.sources)
+
+    def _written(self, built: Dataset) -> bytes:
+        return to_bytes(self.stamp.applied_to(built))
 
 
 def _check_arguments(findings: Findings, report: FindingsReport, sources: EncodingSources) -> None:
