@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import cycle
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydicom import Dataset
 from pydicom.datadict import dictionary_description, dictionary_VR
@@ -15,10 +18,17 @@ from pydicom.dataelem import DataElement
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
 
-from core.results import ResultKind
+from core.errors import UnsuitableReason
+from core.geometry import Grid
+from core.lesion import Location, Region, Side
+from core.results import ResultKind, StructureStyle
 from core.study import QualityFlag
 from tests.dicom_sources import classic_series, enhanced_series, make_patient
 from tests.encoded_study import LARGE, SMALL, EncodedStudy, make_study
+from tests.located_study import placed
+from worker.encoding import Pictures, SiteChoices, encode
+from worker.encoding.captures.notice import encode_notice
+from worker.volumes import SliceReference
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -29,8 +39,8 @@ PAGE = (ROOT / "docs" / "dicom-conformance.md").read_text(encoding="utf-8")
 
 TABLE = re.compile(r"<!-- (?P<what>attributes|tree): (?P<name>[\w ]+) -->\n(?P<rows>(?:\|.*\n)+)")
 TAG = re.compile(r"\(([0-9A-F]{4}),([0-9A-F]{4})\)")
-CODE = re.compile(r"\(([^,]+), ([^,]+), \"(.*)\"\)")
 LITERAL = re.compile(r"`(.+)`")
+CODE_ATTRIBUTES = {Tag("CodeValue"), Tag("CodingSchemeDesignator"), Tag("CodeMeaning")}
 GROUP_LENGTH = Tag(0x0002, 0x0000)
 
 
@@ -71,7 +81,10 @@ def attribute_rows(lines: list[list[str]]) -> list[Row]:
     return levels[0]
 
 
-ATTRIBUTES = {name: attribute_rows(lines) for name, lines in tables("attributes").items()}
+ATTRIBUTES: dict[str, list[Row]] = {}
+for _names, _lines in tables("attributes").items():
+    for _name in _names.split():
+        ATTRIBUTES.setdefault(_name, []).extend(attribute_rows(_lines))
 
 
 def every_row(rows: Sequence[Row]) -> Iterator[Row]:
@@ -82,7 +95,8 @@ def every_row(rows: Sequence[Row]) -> Iterator[Row]:
 
 def studies() -> Iterator[EncodedStudy]:
     """Studies that differ in all that an object's attributes can depend on."""
-    yield make_study((LARGE, SMALL), flags=tuple(QualityFlag))
+    places = [Location(Region.DEEP_GREY_MATTER, Side.LEFT), Location(Region.CEREBELLUM)]
+    yield placed(make_study((LARGE, SMALL), flags=tuple(QualityFlag)), places)
     yield make_study((LARGE,), series=enhanced_series)
     yield make_study((), with_t1=False)
     yield make_study((SMALL,), patient=make_patient("Müller^Jörg", "ISO_IR 100"), series=lossy_series)
@@ -91,8 +105,10 @@ def studies() -> Iterator[EncodedStudy]:
     yield replace(first.with_sources(sources), provenance=replace(first.provenance, revision=2))
 
 
-def lossy_series(*arguments: object) -> object:
-    instances, slices = classic_series(*arguments)
+def lossy_series(
+    grid: Grid, name: str = "t1 post", patient: Dataset | None = None
+) -> tuple[tuple[Dataset, ...], tuple[SliceReference, ...]]:
+    instances, slices = classic_series(grid, name, patient)
     for instance in instances:
         instance.LossyImageCompression = "01"
         instance.LossyImageCompressionRatio = "4.5"
@@ -100,11 +116,25 @@ def lossy_series(*arguments: object) -> object:
     return instances, slices
 
 
+def encode_everything(study: EncodedStudy, style: StructureStyle) -> Iterator[tuple[ResultKind, Dataset]]:
+    """Encode a study with all that a site can ask for, and the notice it could have got instead."""
+    grid = study.findings.grid
+    pixels = np.linspace(0, 900, math.prod(grid.shape_kji), dtype=np.float32).reshape(grid.shape_kji)
+    probability = np.where(study.findings.label_map_kji > 0, np.float32(0.8), np.float32(0))
+    site = SiteChoices(structure_style=style, probability_map=True, rejection_note=True)
+    results = encode(
+        study.findings, study.report, study.sources, study.provenance, Pictures(pixels, probability), site
+    )
+    yield from results.objects.items()
+    source, reason = study.sources.t1_post[0], UnsuitableReason.NO_BRAIN_FOUND
+    yield ResultKind.NOTICE, encode_notice(source, reason.value, "no brain was found", study.provenance)
+
+
 @pytest.fixture(scope="module")
 def encoded() -> dict[ResultKind, list[Dataset]]:
     objects: dict[ResultKind, list[Dataset]] = {}
-    for study in studies():
-        for kind, dataset in study.encode().objects.items():
+    for study, style in zip(studies(), cycle(StructureStyle), strict=False):
+        for kind, dataset in encode_everything(study, style):
             objects.setdefault(kind, []).append(dataset)
     return objects
 
@@ -189,9 +219,9 @@ def _compare(rows: Sequence[Row], dataset: Dataset) -> Iterator[str]:
                 yield f"{row.name} is absent"
         elif not fits(row, element):
             yield f"{row.name} is {element.value!r}, described as {row.presence} {row.value}"
-        elif row.items:
+        elif row.vr == "SQ" and row.value != "see below":
             for item in element.value:
-                yield from (f"{row.name} > {text}" for text in _compare(row.items, item))
+                yield from (f"{row.name} > {text}" for text in _compare(row.items, without_code(item)))
 
 
 def fits(row: Row, element: DataElement) -> bool:
@@ -200,6 +230,15 @@ def fits(row: Row, element: DataElement) -> bool:
         return row.vr == element.VR and row.presence == "VNAP"
     literal = LITERAL.search(row.value) if row.source in {"FIXED", "CONFIG"} else None
     return literal is None or literal[1] == text_of(element)
+
+
+def without_code(item: Dataset) -> Dataset:
+    """Return an item without the attributes that every code has: the column Value names the code."""
+    if "CodeValue" not in item:
+        return item
+    rest = Dataset()
+    rest.update({element.tag: element for element in item if element.tag not in CODE_ATTRIBUTES})
+    return rest
 
 
 def text_of(element: DataElement) -> str:
