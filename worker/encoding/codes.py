@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from pydicom.sr.coding import Code
+
+from core.lesion import Region, Side
 
 # Segments (CID 7150, CID 7159, CID 4, CID 7162).
 MORPHOLOGICALLY_ABNORMAL_STRUCTURE = Code("49755003", "SCT", "Morphologically Abnormal Structure")
 NEOPLASM_SECONDARY = Code("14799000", "SCT", "Neoplasm, Secondary")
 BRAIN = Code("12738006", "SCT", "Brain")
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
+
+# Parts of the brain (CID 4, CID 7153) and sides (CID 2, CID 244).
+FRONTAL_LOBE = Code("83251001", "SCT", "Frontal lobe")
+PARIETAL_LOBE = Code("16630005", "SCT", "Parietal lobe")
+TEMPORAL_LOBE = Code("78277001", "SCT", "Temporal lobe")
+OCCIPITAL_LOBE = Code("31065004", "SCT", "Occipital lobe")
+INSULA = Code("36169008", "SCT", "Insula")
+CEREBELLUM = Code("113305005", "SCT", "Cerebellum")
+BRAIN_STEM = Code("119238007", "SCT", "Brain Stem")
+LEFT = Code("7771000", "SCT", "Left")
+RIGHT = Code("24028007", "SCT", "Right")
 
 # Report (CID 7021, CID 29, CID 218, CID 7469, CID 7464, CID 7474).
 IMAGING_MEASUREMENT_REPORT = Code("126000", "DCM", "Imaging Measurement Report")
@@ -53,6 +68,10 @@ NO_UNITS = Code("1", "UCUM", "no units")
 # Ours: what no public code names. None of them is a certainty of finding.
 PRIVATE_SCHEME = "99METSERVE"
 PRIVATE_SCHEME_NAME = "metserve private codes"
+FILLED_VOLUME = Code("filled-volume", PRIVATE_SCHEME, "Volume with enclosed parts")
+"""A name of its own: viewers list numbers by name, and cannot tell two of the name Volume apart."""
+DEEP_GREY_MATTER = Code("deep-grey-matter", PRIVATE_SCHEME, "Deep grey matter")
+"""Thalamus and basal ganglia as one; no context group has a code for them together."""
 MEAN_NETWORK_OUTPUT = Code("mean-output", PRIVATE_SCHEME, "Mean network output over lesion (uncalibrated)")
 PEAK_NETWORK_OUTPUT = Code("peak-output", PRIVATE_SCHEME, "Peak network output in lesion (uncalibrated)")
 MEMBERS_AGREEING = Code("members-agreeing", PRIVATE_SCHEME, "Ensemble members agreeing")
@@ -61,6 +80,23 @@ IN_PLANE_AXIS = Code("in-plane-axis", PRIVATE_SCHEME, "In-plane axis between out
 LARGEST_3D_EXTENT = Code("extent-3d", PRIVATE_SCHEME, "Largest 3D extent between outer voxel edges")
 ENSEMBLE_MEAN = Code("ensemble-mean", PRIVATE_SCHEME, "Unweighted mean of the ensemble members")
 MEMBER_ABOVE_THRESHOLD = Code("member-threshold", PRIVATE_SCHEME, "Member reaches threshold inside lesion")
+
+REGIONS: Mapping[Region, Code] = MappingProxyType(
+    {
+        Region.BRAIN: BRAIN,
+        Region.FRONTAL_LOBE: FRONTAL_LOBE,
+        Region.PARIETAL_LOBE: PARIETAL_LOBE,
+        Region.TEMPORAL_LOBE: TEMPORAL_LOBE,
+        Region.OCCIPITAL_LOBE: OCCIPITAL_LOBE,
+        Region.INSULA: INSULA,
+        Region.DEEP_GREY_MATTER: BRAIN,
+        Region.CEREBELLUM: CEREBELLUM,
+        Region.BRAIN_STEM: BRAIN_STEM,
+    }
+)
+REGION_MODIFIERS: Mapping[Region, Code] = MappingProxyType({Region.DEEP_GREY_MATTER: DEEP_GREY_MATTER})
+"""Said besides the code where that is wider than the region: a reader of public codes still gets Brain."""
+SIDES: Mapping[Side, Code] = MappingProxyType({Side.LEFT: LEFT, Side.RIGHT: RIGHT})
 
 # What a site may replace.
 MRI_UNSPECIFIED_BODY_REGION = Code("25056-3", "LN", "MRI unspecified body region")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from core.lesion import FindingsReport
+from core.lesion import NO_LOCATION, FindingsReport
 from core.provenance import RESEARCH_USE_NOTICE
 from core.study import AnalysisMode, QualityFlag
 
 PRELIMINARY_NOTICE = (
     "Preliminary: made by software, not reviewed. To be checked by a physician before any use."
+)
+
+LOCATION_NOTICE = (
+    "Regions and sides come from a coarse atlas laid on the brain and may be wrong near borders."
 )
 
 FLAG_SENTENCES: dict[QualityFlag, str] = {
@@ -30,7 +34,7 @@ FLAG_SENTENCES: dict[QualityFlag, str] = {
 
 
 def remarks_of(report: FindingsReport) -> tuple[str, ...]:
-    """Return the remarks that travel with a report: notices first, then mode, then flags."""
+    """Return the remarks that travel with a report: notices first, then mode, flags and places."""
     mode = (
         f"Analysis mode {report.mode.value}, profile {report.model.profile}, threshold {report.threshold:g}."
     )
@@ -38,4 +42,6 @@ def remarks_of(report: FindingsReport) -> tuple[str, ...]:
     if report.mode is AnalysisMode.T1_POST_ONLY and QualityFlag.T1_POST_ONLY not in flags:
         flags.insert(0, QualityFlag.T1_POST_ONLY)
     sentences = (FLAG_SENTENCES[flag] for flag in flags)
-    return (RESEARCH_USE_NOTICE, PRELIMINARY_NOTICE, mode, *sentences)
+    located = any(lesion.location != NO_LOCATION for lesion in report.lesions)
+    places = (LOCATION_NOTICE,) if located else ()
+    return (RESEARCH_USE_NOTICE, PRELIMINARY_NOTICE, mode, *sentences, *places)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from core.lesion import Location, Region, Side
 from service.api.lesion_table import lesions_csv
 from tests.service.service_records import STUDY_UID, lesion
 
@@ -27,6 +28,14 @@ def test_every_measure_names_its_unit_and_frame() -> None:
     assert float(row["volume_mm3"]) == 100.0
     assert float(row["long_axis_mm"]) == 6.0
     assert float(row["centroid_z_lps_mm"]) == 30.0
+
+
+def test_a_lesion_says_its_filled_volume_and_where_it_lies() -> None:
+    placed = replace(lesion(1), location=Location(Region.TEMPORAL_LOBE, Side.LEFT))
+    left, unknown = rows(lesions_csv((placed, lesion(2)), STUDY_UID, "job-1"))
+    assert float(left["filled_volume_mm3"]) == 110.0
+    assert (left["region"], left["side"]) == ("temporal_lobe", "left")
+    assert (unknown["region"], unknown["side"]) == ("brain", "")
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])

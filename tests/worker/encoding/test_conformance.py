@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from core.lesion import Lesion
+from core.lesion import Lesion, Location, Region, Side
 from tests.dicom_sources import (
     OBLIQUE,
     SAGITTAL,
@@ -36,6 +37,7 @@ from tests.judges import (
     values_of,
     voxels_lps_mm,
 )
+from tests.located_study import EVERY_PLACE, placed
 from worker.encoding import to_bytes
 
 SEVERAL = (LARGE, SMALL, ON_FIRST_SLICE, ONE_VOXEL)
@@ -117,6 +119,7 @@ def test_dcmqi_reads_every_voxel_where_it_was_found(
 def expected_values(lesion: Lesion) -> dict[str, tuple[float, str]]:
     return {
         "118565006": (lesion.volume_mm3, "mm3"),
+        "filled-volume": (lesion.filled_volume_mm3, "mm3"),
         "103339001": (lesion.long_axis.length_mm, "mm"),
         "103340004": (lesion.short_axis.length_mm, "mm"),
         "81827009": (lesion.longest_diameter_mm, "mm"),
@@ -144,4 +147,29 @@ def test_dcmqi_reads_the_measurements_that_were_made(tmp_path: Path) -> None:
 def test_dcmqi_reads_zero_lesions_of_a_negative_study(tmp_path: Path) -> None:
     sr = make_study(boxes=()).encode().sr
     (summary,) = measurements_read_by_dcmqi(written(sr, tmp_path), tmp_path)
-    assert values_of(summary) == {"246206008": (0, "{lesions}"), "118565006": (0, "mm3")}
+    assert values_of(summary) == {
+        "246206008": (0, "{lesions}"),
+        "118565006": (0, "mm3"),
+        "filled-volume": (0, "mm3"),
+    }
+
+
+def test_the_validator_accepts_every_place_in_the_brain(tmp_path: Path) -> None:
+    study = placed(make_study(EIGHTY[:16], make_grid((16, 24, 20))), EVERY_PLACE)
+    results = study.encode()
+    for dataset in (results.seg, results.sr):
+        assert dataset is not None
+        assert errors_of(dataset, tmp_path) == []
+
+
+def test_dcmqi_reads_region_and_side(tmp_path: Path) -> None:
+    study = placed(make_study((LARGE,)), [Location(Region.TEMPORAL_LOBE, Side.LEFT)])
+    results = study.encode()
+    assert results.seg is not None
+    masks_read_by_dcmqi(written(results.seg, tmp_path), tmp_path)
+    segment = json.loads((tmp_path / "mask-meta.json").read_text())["segmentAttributes"][0][0]
+    assert segment["AnatomicRegionSequence"]["CodeValue"] == "78277001"
+    assert segment["AnatomicRegionModifierSequence"]["CodeValue"] == "7771000"
+    _, group, *_ = measurements_read_by_dcmqi(written(results.sr, tmp_path), tmp_path)
+    assert group["FindingSite"]["CodeValue"] == "78277001"
+    assert group["Laterality"]["CodeValue"] == "7771000"

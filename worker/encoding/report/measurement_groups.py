@@ -27,7 +27,7 @@ from pydicom import Dataset
 from pydicom.sr.coding import Code
 
 from core.geometry import Grid
-from core.lesion import FindingsReport, Lesion
+from core.lesion import FindingsReport, Lesion, Location
 from core.provenance import Provenance
 from worker.encoding import codes
 from worker.encoding.provenance import algorithm_of_measurements
@@ -54,16 +54,7 @@ def summary_group(report: FindingsReport, provenance: Provenance) -> Measurement
         finding_type=codes.METASTASIS,
         finding_sites=[FindingSite(codes.BRAIN)],
         algorithm_id=algorithm_of_measurements(provenance),
-        measurements=[
-            Measurement(codes.NUMBER_OF_LESIONS, len(report.lesions), codes.LESIONS, derivation=codes.TOTAL),
-            Measurement(
-                codes.VOLUME,
-                round(report.total_volume_mm3, MEASURE_DECIMALS),
-                codes.CUBIC_MILLIMETER,
-                derivation=codes.TOTAL,
-                method=codes.SUM_OF_SEGMENTED_VOXELS,
-            ),
-        ],
+        measurements=_totals(report),
     )
     for remark in remarks_of(report):
         group[0].ContentSequence.append(_comment(remark))
@@ -77,7 +68,7 @@ def lesion_group(
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(lesion.tracking_uid, lesion.tracking_id),
         finding_type=codes.NEOPLASM_SECONDARY,
-        finding_sites=[FindingSite(codes.BRAIN)],
+        finding_sites=[_finding_site(lesion.location)],
         algorithm_id=algorithm_of_measurements(provenance),
         referenced_segment=ReferencedSegment(
             sop_class_uid=segmentation.SOPClassUID,
@@ -96,7 +87,7 @@ def long_axis_group(
     return PlanarROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(lesion.tracking_uid, lesion.tracking_id),
         finding_type=codes.NEOPLASM_SECONDARY,
-        finding_sites=[FindingSite(codes.BRAIN)],
+        finding_sites=[_finding_site(lesion.location)],
         referenced_region=ImageRegion(
             graphic_type=GraphicTypeValues.POLYLINE,
             graphic_data=long_axis_in_image(lesion, grid),
@@ -111,9 +102,30 @@ def long_axis_in_image(lesion: Lesion, grid: Grid) -> NDArray[np.float64]:
     return np.asarray(index_kji[:, [2, 1]] + PIXEL_CENTRE)
 
 
+def _finding_site(location: Location) -> FindingSite:
+    return FindingSite(
+        codes.REGIONS[location.region],
+        laterality=None if location.side is None else codes.SIDES[location.side],
+        topographical_modifier=codes.REGION_MODIFIERS.get(location.region),
+    )
+
+
+def _totals(report: FindingsReport) -> list[Measurement]:
+    return [
+        Measurement(codes.NUMBER_OF_LESIONS, len(report.lesions), codes.LESIONS, derivation=codes.TOTAL),
+        _volume(codes.VOLUME, report.total_volume_mm3, codes.TOTAL),
+        _volume(codes.FILLED_VOLUME, report.total_filled_volume_mm3, codes.TOTAL),
+    ]
+
+
+def _volume(name: Code, volume_mm3: float, derivation: Code | None = None) -> Measurement:
+    return _size(name, volume_mm3, codes.CUBIC_MILLIMETER, codes.SUM_OF_SEGMENTED_VOXELS, derivation)
+
+
 def _sizes(lesion: Lesion) -> list[Measurement]:
     return [
-        _size(codes.VOLUME, lesion.volume_mm3, codes.CUBIC_MILLIMETER, codes.SUM_OF_SEGMENTED_VOXELS),
+        _volume(codes.VOLUME, lesion.volume_mm3),
+        _volume(codes.FILLED_VOLUME, lesion.filled_volume_mm3),
         _size(codes.LONG_AXIS, lesion.long_axis.length_mm, codes.MILLIMETER, codes.IN_PLANE_AXIS),
         _size(codes.SHORT_AXIS, lesion.short_axis.length_mm, codes.MILLIMETER, codes.IN_PLANE_AXIS),
         _size(

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pydicom import Dataset
 
 from core.errors import Defect
-
-CodeKey = tuple[str, str]
-"""Coding scheme designator and code value."""
+from core.lesion import Location
+from worker.encoding.locations import CodeKey, code_key, read_location
 
 IMAGING_MEASUREMENTS: CodeKey = ("DCM", "126010")
 MEASUREMENT_GROUP: CodeKey = ("DCM", "125007")
 TRACKING_UID: CodeKey = ("DCM", "112040")
+FINDING_SITE: CodeKey = ("SCT", "363698007")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,14 @@ class ReadGroup:
         measured = items[0].MeasuredValueSequence[0]
         return Quantity(float(measured.NumericValue), str(measured.MeasurementUnitsCodeSequence[0].CodeValue))
 
+    def location(self) -> Location:
+        """Return what the only finding site states with its modifiers."""
+        sites = [item for item in self.items if concept(item) == FINDING_SITE]
+        if len(sites) != 1:
+            raise Defect(f"group {self.tracking_uid} has {len(sites)} finding sites, expected 1")
+        modifiers = [_coded_value(child) for child in sites[0].get("ContentSequence") or []]
+        return read_location(_coded_value(sites[0]), modifiers)
+
     def item_of_type(self, value_type: str) -> Dataset:
         """Return the only direct child of this value type."""
         items = [item for item in self.items if item.ValueType == value_type]
@@ -51,8 +59,7 @@ class ReadGroup:
 
 def concept(item: Dataset) -> CodeKey:
     """Return an item's concept name as scheme and value."""
-    name = item.ConceptNameCodeSequence[0]
-    return str(name.CodingSchemeDesignator), str(name.CodeValue)
+    return code_key(item.ConceptNameCodeSequence[0])
 
 
 def read_groups(sr: Dataset) -> list[ReadGroup]:
@@ -93,6 +100,10 @@ def _read_group(item: Dataset) -> ReadGroup:
     children = tuple(item.ContentSequence)
     uid = next(str(child.UID) for child in children if concept(child) == TRACKING_UID)
     return ReadGroup(str(item.ContentTemplateSequence[0].TemplateIdentifier), uid, children)
+
+
+def _coded_value(item: Dataset) -> CodeKey:
+    return code_key(item.ConceptCodeSequence[0])
 
 
 def _walk(item: Dataset) -> Iterator[Dataset]:

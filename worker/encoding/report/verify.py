@@ -8,11 +8,12 @@ from pydicom import Dataset
 
 from core.errors import Defect
 from core.geometry import Grid
-from core.lesion import FindingsReport, Lesion
+from core.lesion import NO_LOCATION, FindingsReport, Lesion
+from worker.encoding.agreement import check_same
+from worker.encoding.locations import CodeKey
 from worker.encoding.part10 import from_bytes
 from worker.encoding.planes import POSITION_TOLERANCE_MM, departure_mm, read_source_planes
 from worker.encoding.report.readback import (
-    CodeKey,
     ReadGroup,
     read_evidence_uids,
     read_frames_of_reference,
@@ -31,6 +32,7 @@ OUTPUT_ROUNDING = 0.00006
 
 NUMBER_OF_LESIONS: CodeKey = ("SCT", "246206008")
 VOLUME: CodeKey = ("SCT", "118565006")
+FILLED_VOLUME: CodeKey = ("99METSERVE", "filled-volume")
 LONG_AXIS: CodeKey = ("SCT", "103339001")
 SHORT_AXIS: CodeKey = ("SCT", "103340004")
 DIAMETER: CodeKey = ("SCT", "81827009")
@@ -76,6 +78,9 @@ def _check_lesions(
 ) -> None:
     by_kind = {(group.template, group.tracking_uid): group for group in groups}
     for lesion in report.lesions:
+        for template in (VOLUMETRIC, PLANAR):
+            location = by_kind[template, lesion.tracking_uid].location()
+            check_same(f"finding site of {lesion.tracking_id}", location, lesion.location)
         _check_numbers(by_kind[VOLUMETRIC, lesion.tracking_uid], lesion)
         _check_segment(by_kind[VOLUMETRIC, lesion.tracking_uid], seg, lesion)
         _check_long_axis(by_kind[PLANAR, lesion.tracking_uid], lesion, sources, tolerance_mm)
@@ -101,6 +106,8 @@ def _check_summary(groups: list[ReadGroup], report: FindingsReport) -> None:
         raise Defect(f"the report has {len(summaries)} summary groups, expected 1")
     _check_quantity(summaries[0], NUMBER_OF_LESIONS, len(report.lesions), "{lesions}", 0)
     _check_quantity(summaries[0], VOLUME, report.total_volume_mm3, "mm3", ROUNDING)
+    _check_quantity(summaries[0], FILLED_VOLUME, report.total_filled_volume_mm3, "mm3", ROUNDING)
+    check_same("the summary's finding site", summaries[0].location(), NO_LOCATION)
 
 
 def _check_templates(groups: list[ReadGroup], report: FindingsReport) -> None:
@@ -114,6 +121,7 @@ def _check_templates(groups: list[ReadGroup], report: FindingsReport) -> None:
 def _check_numbers(group: ReadGroup, lesion: Lesion) -> None:
     expected: tuple[tuple[CodeKey, float, str, float], ...] = (
         (VOLUME, lesion.volume_mm3, "mm3", ROUNDING),
+        (FILLED_VOLUME, lesion.filled_volume_mm3, "mm3", ROUNDING),
         (LONG_AXIS, lesion.long_axis.length_mm, "mm", ROUNDING),
         (SHORT_AXIS, lesion.short_axis.length_mm, "mm", ROUNDING),
         (DIAMETER, lesion.longest_diameter_mm, "mm", ROUNDING),

@@ -5,12 +5,19 @@ from __future__ import annotations
 from highdicom.color import CIELabColor
 from highdicom.seg import Segmentation, SegmentDescription
 from highdicom.seg.enum import SegmentAlgorithmTypeValues, SegmentationTypeValues
+from highdicom.sr import CodedConcept
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from core.lesion import Lesion
+from core.lesion import Lesion, Location
 from core.provenance import Provenance
-from worker.encoding.codes import BRAIN, MORPHOLOGICALLY_ABNORMAL_STRUCTURE, NEOPLASM_SECONDARY
+from worker.encoding.codes import (
+    MORPHOLOGICALLY_ABNORMAL_STRUCTURE,
+    NEOPLASM_SECONDARY,
+    REGION_MODIFIERS,
+    REGIONS,
+    SIDES,
+)
 from worker.encoding.palette import lesion_colour
 from worker.encoding.provenance import (
     algorithm_of_segments,
@@ -47,6 +54,8 @@ def build_segmentation(findings: Findings, sources: EncodingSources, provenance:
         **equipment_attributes(provenance),
     )
     segmentation.ContentCreatorName = ""  # type 2; no person made it
+    for lesion, segment in zip(findings.lesions, segmentation.SegmentSequence, strict=True):
+        _name_place(segment, lesion.location)
     _name_dimensions(segmentation, provenance.uid("seg", "dimensions"))
     _name_segment_in_every_frame(segmentation)
     _refer_to_frames(segmentation, sources.slices)
@@ -63,9 +72,19 @@ def _describe(lesion: Lesion, provenance: Provenance) -> SegmentDescription:
         algorithm_identification=algorithm_of_segments(provenance),
         tracking_uid=lesion.tracking_uid,
         tracking_id=lesion.tracking_id,
-        anatomic_regions=[BRAIN],
+        anatomic_regions=[REGIONS[lesion.location.region]],
         display_color=CIELabColor.from_rgb(*lesion_colour(lesion.number)),
     )
+
+
+def _name_place(segment: Dataset, location: Location) -> None:
+    """Say side and part beside the anatomic region, which highdicom takes without modifiers."""
+    modifiers = [SIDES[location.side]] if location.side is not None else []
+    if location.region in REGION_MODIFIERS:
+        modifiers.append(REGION_MODIFIERS[location.region])
+    if modifiers:
+        items = [CodedConcept.from_code(code) for code in modifiers]
+        segment.AnatomicRegionSequence[0].AnatomicRegionModifierSequence = items
 
 
 def _name_dimensions(segmentation: Segmentation, uid: str) -> None:

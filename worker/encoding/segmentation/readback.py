@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from core.headers import frame_groups
+from core.lesion import Location
+from worker.encoding.locations import code_key, read_location
 from worker.encoding.planes import Plane, read_plane
 from worker.volumes import SliceReference
 
@@ -39,6 +41,13 @@ def read_segment_frames(seg: Dataset) -> Iterator[SegmentFrame]:
             plane=read_plane(list(frame_groups(seg, frame))),
             mask_ji=bits.reshape(rows, columns).astype(bool),
         )
+
+
+def read_segment_location(segment: Dataset) -> Location:
+    """Return the place that a segment description states."""
+    region = segment.AnatomicRegionSequence[0]
+    modifiers = region.get("AnatomicRegionModifierSequence") or []
+    return read_location(code_key(region), [code_key(modifier) for modifier in modifiers])
 
 
 def read_voxel_volume_mm3(seg: Dataset) -> float:

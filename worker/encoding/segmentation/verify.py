@@ -16,7 +16,12 @@ from worker.encoding.planes import (
     grid_corners_lps_mm,
     plane_corners_lps_mm,
 )
-from worker.encoding.segmentation.readback import SegmentFrame, read_segment_frames, read_voxel_volume_mm3
+from worker.encoding.segmentation.readback import (
+    SegmentFrame,
+    read_segment_frames,
+    read_segment_location,
+    read_voxel_volume_mm3,
+)
 from worker.encoding.sources import EncodingSources
 from worker.lesions import Findings
 
@@ -54,6 +59,8 @@ def _check_segments(seg: Dataset, findings: Findings) -> None:
     found = [(int(s.SegmentNumber), str(s.TrackingUID), str(s.TrackingID)) for s in seg.SegmentSequence]
     expected = [(lesion.number, lesion.tracking_uid, lesion.tracking_id) for lesion in findings.lesions]
     check_same("segments", found, expected)
+    for segment, lesion in zip(seg.SegmentSequence, findings.lesions, strict=True):
+        check_same(f"region of {lesion.tracking_id}", read_segment_location(segment), lesion.location)
 
 
 def _check_frame(

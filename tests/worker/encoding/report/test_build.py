@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from pydicom import Dataset
 
+from core.lesion import Location, Region, Side
 from core.provenance import RESEARCH_USE_NOTICE
 from core.study import AnalysisMode, QualityFlag
 from tests.dicom_sources import classic_series, enhanced_series
 from tests.encoded_study import LARGE, SMALL, EncodedStudy, SeriesMaker, make_study
-from worker.encoding.remarks import FLAG_SENTENCES, remarks_of
+from tests.located_study import placed
+from worker.encoding.remarks import FLAG_SENTENCES, LOCATION_NOTICE, remarks_of
 from worker.encoding.report.readback import ReadGroup, read_evidence_uids, read_groups
 
 
@@ -63,6 +66,24 @@ def test_a_negative_study_says_zero_lesions() -> None:
     (summary,) = groups_of(make_study(boxes=()))
     assert summary.quantity(("SCT", "246206008")).value == 0
     assert summary.quantity(("SCT", "118565006")).value == 0
+    assert summary.quantity(("99METSERVE", "filled-volume")).value == 0
+
+
+def test_filled_volumes_have_a_name_of_their_own() -> None:
+    study = make_study(boxes=(LARGE,))
+    lesions = (replace(study.report.lesions[0], filled_volume_mm3=15_000.0),)
+    findings, report = replace(study.findings, lesions=lesions), replace(study.report, lesions=lesions)
+    summary, lesion, *_ = groups_of(replace(study, findings=findings, report=report))
+    for group in (summary, lesion):
+        enhancing = group.quantity(("SCT", "118565006"))
+        assert enhancing.value == pytest.approx(lesions[0].volume_mm3, abs=1e-3)
+        assert group.quantity(("99METSERVE", "filled-volume")).value == 15_000.0
+
+
+def test_a_region_travels_with_its_reservation() -> None:
+    located = placed(make_study(boxes=(LARGE,)), [Location(Region.INSULA, Side.LEFT)])
+    assert LOCATION_NOTICE in remarks_of(located.report)
+    assert LOCATION_NOTICE not in remarks_of(make_study(boxes=(LARGE,)).report)
 
 
 def test_a_lesion_has_a_volumetric_and_a_planar_group_of_one_tracking_uid() -> None:
@@ -76,7 +97,7 @@ def test_every_number_has_a_child_that_says_how_it_was_got() -> None:
     sr = make_study().encode().sr
     measurements = next(item for item in sr.ContentSequence if _name(item) == "126010")
     numbers = [item for item in _walk(measurements) if item.ValueType == "NUM"]
-    assert len(numbers) == 2 + 8 * 2
+    assert len(numbers) == 3 + 9 * 2
     assert all(item.ContentSequence[0].ValueType == "CODE" for item in numbers)
 
 

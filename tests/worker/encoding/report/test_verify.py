@@ -8,8 +8,10 @@ import pytest
 from pydicom import Dataset
 
 from core.errors import Defect
+from core.lesion import Location, Region, Side
 from tests.dicom_sources import OBLIQUE, make_grid
 from tests.encoded_study import LARGE, SMALL, EncodedStudy, make_study
+from tests.located_study import placed
 from worker.encoding import to_bytes
 from worker.encoding.part10 import from_bytes
 from worker.encoding.report.verify import verify_report
@@ -19,7 +21,8 @@ Mutation = Callable[[Dataset], None]
 
 @pytest.fixture(scope="module")
 def study() -> EncodedStudy:
-    return make_study(boxes=(LARGE, SMALL), grid=make_grid(orientation=OBLIQUE))
+    places = [Location(Region.TEMPORAL_LOBE, Side.LEFT), Location(Region.DEEP_GREY_MATTER, Side.RIGHT)]
+    return placed(make_study(boxes=(LARGE, SMALL), grid=make_grid(orientation=OBLIQUE)), places)
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +122,31 @@ def report_in_another_frame_of_reference(sr: Dataset) -> None:
     _item(library.ContentSequence[0], "112227").UID = "1.2.3"
 
 
+def leave_the_core_out(sr: Dataset) -> None:
+    _value(_groups(sr)[1], "filled-volume").NumericValue = 1.0
+
+
+def leave_the_cores_out_of_the_total(sr: Dataset) -> None:
+    _value(_groups(sr)[0], "filled-volume").NumericValue = 1.0
+
+
+def move_to_the_other_side(sr: Dataset) -> None:
+    _site(_groups(sr)[1]).ContentSequence[0].ConceptCodeSequence[0].CodeValue = "24028007"
+
+
+def forget_the_side_of_the_axis(sr: Dataset) -> None:
+    del _site(_groups(sr)[2]).ContentSequence
+
+
+def call_every_place_temporal(sr: Dataset) -> None:
+    for group in _groups(sr):
+        _site(group).ConceptCodeSequence[0].CodeValue = "78277001"
+
+
+def _site(group: Dataset) -> Dataset:
+    return _item(group, "363698007")
+
+
 def measure_twice(sr: Dataset) -> None:
     group = _groups(sr)[1]
     group.ContentSequence.append(_item(group, "118565006"))
@@ -141,6 +169,11 @@ def measure_twice(sr: Dataset) -> None:
         (draw_on_a_stranger, "no slice of the T1-post"),
         (lose_evidence, "as evidence"),
         (report_in_another_frame_of_reference, "FrameOfReferenceUID"),
+        (leave_the_core_out, "filled-volume"),
+        (leave_the_cores_out_of_the_total, "filled-volume"),
+        (move_to_the_other_side, "finding site of BM-01"),
+        (forget_the_side_of_the_axis, "finding site of BM-01"),
+        (call_every_place_temporal, "the summary's finding site"),
         (measure_twice, "2 numbers"),
     ],
 )

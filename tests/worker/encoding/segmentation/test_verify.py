@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from core.errors import Defect
+from core.lesion import Location, Region, Side
 from tests.dicom_sources import OBLIQUE, classic_series, enhanced_series, make_grid
 from tests.encoded_study import LARGE, SMALL, EncodedStudy, SeriesMaker, make_study
+from tests.located_study import placed
 from worker.encoding import to_bytes
 from worker.encoding.part10 import from_bytes
 from worker.encoding.segmentation.verify import verify_segmentation
@@ -22,7 +24,8 @@ Mutation = Callable[[Dataset], None]
 
 @pytest.fixture(scope="module")
 def study() -> EncodedStudy:
-    return make_study(boxes=(LARGE, SMALL), grid=make_grid(orientation=OBLIQUE))
+    places = [Location(Region.TEMPORAL_LOBE, Side.LEFT), Location(Region.DEEP_GREY_MATTER, Side.RIGHT)]
+    return placed(make_study(boxes=(LARGE, SMALL), grid=make_grid(orientation=OBLIQUE)), places)
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +144,15 @@ def take_slice_distance_without_the_gap(seg: Dataset) -> None:
     measures.SpacingBetweenSlices = float(measures.SpacingBetweenSlices) * 0.9
 
 
+def move_to_the_other_side(seg: Dataset) -> None:
+    region = seg.SegmentSequence[0].AnatomicRegionSequence[0]
+    region.AnatomicRegionModifierSequence[0].CodeValue = "24028007"
+
+
+def call_it_brain_without_saying_where(seg: Dataset) -> None:
+    del seg.SegmentSequence[1].AnatomicRegionSequence[0].AnatomicRegionModifierSequence
+
+
 @pytest.mark.parametrize(
     ("mutate", "message"),
     [
@@ -158,6 +170,8 @@ def take_slice_distance_without_the_gap(seg: Dataset) -> None:
         (swap_segments, "same places"),
         (swap_tracking_uids, "segments"),
         (drop_a_segment, "segments"),
+        (move_to_the_other_side, "region of BM-01"),
+        (call_it_brain_without_saying_where, "region of BM-02"),
         (drop_a_frame, "voxels of BM-02"),
         (write_spacing_in_centimetres, "mm off it"),
         (take_slice_distance_without_the_gap, "mm3, expected"),
