@@ -34,6 +34,10 @@ AREA_TOLERANCE = 0.01
 """Share of the area. Where a level brings two corners together the area jumps; an outline that misses its
 area for that is drawn along the voxel edges."""
 
+CENTRE_TOLERANCE_VOXELS = 0.2
+"""An outline that rounds a thin tail away moves its centre; by more than this, it is drawn along the voxel
+edges too."""
+
 COLLINEAR_VOXELS = 1e-3
 """A point nearer than this to the line through its neighbours says nothing."""
 
@@ -116,7 +120,18 @@ def _smooth_polygons(part: NDArray[np.bool_]) -> list[Polygon]:
         else:
             high = level
     polygons = _contours(smoothed, part, high)
-    return polygons if abs(_area(polygons) - area) <= AREA_TOLERANCE * area else []
+    return polygons if _is_faithful(polygons, part) else []
+
+
+def _is_faithful(polygons: list[Polygon], part: NDArray[np.bool_]) -> bool:
+    """Tell whether outlines have the area and the centre of a part."""
+    voxels = np.argwhere(part)
+    area = _area(polygons)
+    off = sum(_moment(polygon) for polygon in polygons) / area - voxels.mean(axis=0)
+    return bool(
+        abs(area - len(voxels)) <= AREA_TOLERANCE * len(voxels)
+        and np.linalg.norm(off) <= CENTRE_TOLERANCE_VOXELS
+    )
 
 
 def _contours(smoothed: NDArray[np.float64], part: NDArray[np.bool_], level: float) -> list[Polygon]:
@@ -129,6 +144,13 @@ def _contours(smoothed: NDArray[np.float64], part: NDArray[np.bool_], level: flo
 
 def _area(polygons: list[Polygon]) -> float:
     return sum(abs(polygon_area(polygon)) for polygon in polygons)
+
+
+def _moment(polygon: Polygon) -> NDArray[np.float64]:
+    """Return a polygon's area times its centre (row, column), from the triangles with the first voxel."""
+    following = np.roll(polygon, -1, axis=0)
+    triangles = (polygon[:, 0] * following[:, 1] - polygon[:, 1] * following[:, 0]) / 2
+    return np.asarray(np.sign(triangles.sum()) * (triangles @ (polygon + following)) / 3)
 
 
 def _thinned(polygon: Polygon) -> Polygon:

@@ -153,6 +153,16 @@ def test_a_jump_of_the_area_leads_to_voxel_edges(monkeypatch: pytest.MonkeyPatch
     assert set(np.unique(outline.points_ji % 1)) == {0.5}
 
 
+def test_a_thin_tail_does_not_move_the_centre() -> None:
+    rows = [".........................", ".111111..................", ".1111111111111111111111..", "." * 25]
+    labels = one_slice(*rows)
+    (outline,) = outline_lesions(labels)[1]
+    grid = np.stack(np.meshgrid(np.arange(-0.95, 4, 0.1), np.arange(-0.95, 25, 0.1), indexing="ij"), axis=-1)
+    fine = grid.reshape(-1, 2)
+    centre = fine[inside(outline.points_ji, fine)].mean(axis=0)
+    np.testing.assert_allclose(centre, np.argwhere(labels[0]).mean(axis=0), atol=0.25)
+
+
 def test_no_outline_has_more_points_than_can_be_written() -> None:
     labels = np.zeros((1, 402, 402), dtype=np.uint16)
     labels[0, 1:401, 1] = 1
