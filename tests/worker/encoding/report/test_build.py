@@ -71,13 +71,18 @@ def test_a_negative_study_says_zero_lesions() -> None:
 
 def test_filled_volumes_have_a_name_of_their_own() -> None:
     study = make_study(boxes=(LARGE,))
-    lesions = (replace(study.report.lesions[0], filled_volume_mm3=15_000.0),)
-    findings, report = replace(study.findings, lesions=lesions), replace(study.report, lesions=lesions)
-    summary, lesion, *_ = groups_of(replace(study, findings=findings, report=report))
+    labels = study.findings.label_map_kji.copy()
+    labels[3:5, 5:7, 7:9] = 0  # a core in the middle: 8 of 192 voxels, the centroid stays
+    voxel_mm3 = study.findings.grid.voxel_volume_mm3
+    lesions = (replace(study.report.lesions[0], volume_mm3=184 * voxel_mm3),)
+    findings = replace(study.findings, label_map_kji=labels, lesions=lesions)
+    hollow = replace(study, findings=findings, report=replace(study.report, lesions=lesions))
+    summary, lesion, *_ = groups_of(hollow)
     for group in (summary, lesion):
         enhancing = group.quantity(("SCT", "118565006"))
-        assert enhancing.value == pytest.approx(lesions[0].volume_mm3, abs=1e-3)
-        assert group.quantity(("99METSERVE", "filled-volume")).value == 15_000.0
+        assert enhancing.value == pytest.approx(184 * voxel_mm3, abs=1e-3)
+        filled = group.quantity(("99METSERVE", "filled-volume"))
+        assert filled.value == pytest.approx(192 * voxel_mm3, abs=1e-3)
 
 
 def test_a_region_travels_with_its_reservation() -> None:
