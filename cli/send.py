@@ -7,8 +7,8 @@ from pathlib import Path
 from rich.console import Console
 
 from cli.folders import read_headers
+from core.destinations import Destination
 from core.errors import InvalidInput, Transient
-from core.settings import Destination
 from service.delivery.push import Verdict, push
 from service.delivery.results import ResultObject
 

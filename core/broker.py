@@ -8,7 +8,7 @@ from celery import Celery
 
 from core.job import Stage
 from core.settings import CommonSettings
-from core.tasks import QUEUES, TASK_NAMES
+from core.tasks import NOTICE_QUEUE, NOTICE_TASK, QUEUES, TASK_NAMES
 
 VISIBILITY_TIMEOUT_S = 7200
 """Longer than any stage: Redis must not hand a running task to a second worker. Its loss is noticed
@@ -39,7 +39,10 @@ def open_broker(settings: CommonSettings, *, stage_time_limit_s: int = 1800) -> 
         task_reject_on_worker_lost=True,
         task_time_limit=stage_time_limit_s,
         task_create_missing_queues=True,
-        task_routes={TASK_NAMES[stage]: {"queue": QUEUES[stage]} for stage in Stage},
+        task_routes={
+            **{TASK_NAMES[stage]: {"queue": QUEUES[stage]} for stage in Stage},
+            NOTICE_TASK: {"queue": NOTICE_QUEUE},
+        },
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
@@ -53,6 +56,11 @@ def open_broker(settings: CommonSettings, *, stage_time_limit_s: int = 1800) -> 
 def ring(app: Celery, stage: Stage, job_id: str) -> None:
     """Tell the workers that a job waits for a stage; the argument is the job's id and nothing else."""
     app.send_task(TASK_NAMES[stage], args=[job_id], queue=QUEUES[stage], argsrepr="(job)", retry=False)
+
+
+def ring_for_notice(app: Celery, job_id: str) -> None:
+    """Tell the workers that a job's notice is to be made."""
+    app.send_task(NOTICE_TASK, args=[job_id], queue=NOTICE_QUEUE, argsrepr="(job)", retry=False)
 
 
 def _transport_options(settings: CommonSettings) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""The truth: studies, series, instances, jobs, lesions and deliveries as SQLAlchemy tables.
+"""The truth: studies, series, instances, jobs, lesions, deliveries and notices as SQLAlchemy tables.
 
 SQLite in WAL mode when embedded, PostgreSQL by a setting. The schema is made and changed by Alembic
 (core/migrations), never by ``create_all`` outside tests.
@@ -177,7 +177,7 @@ class JobRow(Base):
     report: Mapped[dict[str, Any] | None] = mapped_column(default=None)
     """core.lesion.FindingsReport as JSON, once published."""
     results: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """kind (seg, sr, findings) -> {path, sop_instance_uid, sop_class_uid, sha256, size_bytes}."""
+    """kind (a core.results.ResultKind, or findings) -> core.job_records.ResultFile as JSON."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     finished_at: Mapped[datetime | None] = mapped_column(default=None)
@@ -187,6 +187,7 @@ class JobRow(Base):
     study: Mapped[StudyRow] = relationship(back_populates="jobs")
     lesions: Mapped[list[LesionRow]] = relationship(back_populates="job", order_by="LesionRow.number")
     deliveries: Mapped[list[DeliveryRow]] = relationship(back_populates="job", order_by="DeliveryRow.id")
+    notice: Mapped[NoticeRow | None] = relationship(back_populates="job")
 
 
 class LesionRow(Base):
@@ -224,12 +225,37 @@ class DeliveryRow(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     next_try_at: Mapped[datetime]
     last_error: Mapped[str] = mapped_column(default="")
+    remark: Mapped[str] = mapped_column(default="")
+    """Of a delivery that arrived: what the peer did not accept, and what it has instead."""
     created_at: Mapped[datetime]
     delivered_at: Mapped[datetime | None] = mapped_column(default=None)
     alerted_at: Mapped[datetime | None] = mapped_column(default=None)
     """When somebody was told that this delivery was given up."""
 
     job: Mapped[JobRow] = relationship(back_populates="deliveries")
+
+
+class NoticeRow(Base):
+    """What is said, as a DICOM object, of a study that was not analysed: due, made, on its way."""
+
+    __tablename__ = "notice"
+    __table_args__ = (Index("ix_notice_state_ring", "state", "next_ring_at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("job.id"), unique=True)
+    state: Mapped[str]
+    """core.notice_records.NoticeState."""
+    attempts: Mapped[int] = mapped_column(default=0)
+    """Grows with every claim; a worker with an older number may write nothing."""
+    not_before: Mapped[datetime | None] = mapped_column(default=None)
+    """Nobody takes it before: a worker has it, or it rests after a failure."""
+    next_ring_at: Mapped[datetime]
+    last_error: Mapped[str] = mapped_column(default="")
+    created_at: Mapped[datetime]
+    alerted_at: Mapped[datetime | None] = mapped_column(default=None)
+    """When somebody was told that this notice cannot be made."""
+
+    job: Mapped[JobRow] = relationship(back_populates="notice")
 
 
 Sessions = sessionmaker[Session]

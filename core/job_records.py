@@ -6,7 +6,7 @@ or fails it. A worker that lost its lease finds out at its next write and writes
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -29,6 +29,7 @@ from core.job import (
     check_transition,
 )
 from core.lesion import FindingsReport
+from core.results import ResultKind
 from core.study import Selection
 
 SELECTION = TypeAdapter(Selection)
@@ -67,6 +68,9 @@ class ResultFile:
     sop_class_uid: str
     sha256: str
     size_bytes: int
+
+
+RESULT_FILE = TypeAdapter(ResultFile)
 
 
 def claim(
@@ -210,12 +214,23 @@ def replay(session: Session, job_id: str, now: datetime) -> JobRow:
 
 def superseded_report(session: Session, job: JobRow) -> str | None:
     """Return the path of the newest older revision's published SR, None when there is none."""
-    older = session.scalars(
-        select(JobRow)
-        .where(JobRow.study_id == job.study_id, JobRow.revision < job.revision)
-        .order_by(JobRow.revision.desc())
-    )
+    older = _older_revisions(session, job)
     return next((row.results["sr"]["path"] for row in older if "sr" in row.results), None)
+
+
+def superseded_objects(session: Session, job: JobRow) -> tuple[ResultFile, ...]:
+    """Return the DICOM objects of a study's older revisions that no revision has rejected yet.
+
+    The newest revision comes first. Those before a revision that published a rejection note were
+    rejected by it; a note itself is not rejected.
+    """
+    files: list[ResultFile] = []
+    for row in _older_revisions(session, job):
+        rejectable = [kind for kind in ResultKind if kind in row.results and kind is not ResultKind.REJECTION]
+        files.extend(RESULT_FILE.validate_python(row.results[kind]) for kind in rejectable)
+        if ResultKind.REJECTION in row.results:
+            break
+    return tuple(files)
 
 
 def supersede_unfinished(session: Session, study_id: int, now: datetime) -> None:
@@ -236,6 +251,12 @@ def ended_jobs(session: Session, job_ids: Collection[str], before: datetime) -> 
         JobRow.id.in_(job_ids), JobRow.state.not_in(UNFINISHED_WORK), JobRow.updated_at < before
     )
     return list(session.scalars(statement))
+
+
+def _older_revisions(session: Session, job: JobRow) -> Iterator[JobRow]:
+    """Give the study's older jobs, the newest first."""
+    older = select(JobRow).where(JobRow.study_id == job.study_id, JobRow.revision < job.revision)
+    yield from session.scalars(older.order_by(JobRow.revision.desc()))
 
 
 def _claimable(job: JobRow, stage: Stage, now: datetime) -> bool:

@@ -13,7 +13,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -23,22 +23,35 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from core.destinations import AETitle, Destination, Port
 from core.errors import InvalidInput
+from core.results import StructureStyle
 
 CONFIG_FILE_VARIABLE = "METSERVE_CONFIG"
 
 
-def _check_ae_title(value: str) -> str:
-    stripped = value.strip()
-    printable = stripped.isascii() and stripped.isprintable() and "\\" not in stripped
-    if not 1 <= len(stripped) <= 16 or not printable:
-        raise ValueError(f"AE title {value!r}: expected 1 to 16 printable ASCII characters, no backslash")
-    return stripped
-
-
-AETitle = Annotated[str, AfterValidator(_check_ae_title)]
-Port = Annotated[int, Field(ge=1, le=65535)]
 OptionalPort = Annotated[int, Field(ge=0, le=65535)]
+
+CODE_LENGTHS = (16, 16, 64)
+"""Longest code value (SH), scheme (SH) and meaning (LO), in characters (PS3.5 6.2)."""
+
+
+def _check_code(value: str) -> str:
+    parts = [part.strip() for part in value.split("|")] if value.strip() else []
+    fits = len(parts) == len(CODE_LENGTHS) and all(
+        1 <= len(part) <= longest and part.isprintable() and "\\" not in part
+        for part, longest in zip(parts, CODE_LENGTHS, strict=True)
+    )
+    if parts and not fits:
+        raise ValueError(
+            f"code {value!r}: expected value|scheme|meaning of at most 16, 16 and 64 characters, "
+            "for instance 25056-3|LN|MRI unspecified body region"
+        )
+    return "|".join(parts)
+
+
+CodeTriple = Annotated[str, AfterValidator(_check_code)]
+"""``value|scheme|meaning``; empty: the default code."""
 
 
 class _TableSource(TomlConfigSettingsSource):
@@ -176,23 +189,6 @@ class ApiSettings(RoleSettings):
     """Path prefix when a reverse proxy strips one."""
 
 
-class Destination(BaseModel):
-    """A peer that gets the results pushed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
-    """Short name for logs, metrics and REST."""
-    ae_title: AETitle
-    """The peer's AE title."""
-    host: str
-    """The peer's host name or address."""
-    port: Port
-    """The peer's TCP port."""
-    objects: tuple[Literal["seg", "sr"], ...] = ("seg", "sr")
-    """Which objects it gets."""
-
-
 class DeliverySettings(RoleSettings):
     """Pushing results."""
 
@@ -241,6 +237,16 @@ class WorkerSettings(RoleSettings):
     """A stage that runs longer is ended and counts as failed."""
     cache_dir: Path | None = None
     """Where compiled members are kept between starts; None: ``data_dir``/cache."""
+    structure_style: StructureStyle = StructureStyle.NEUTRAL
+    """Regions of a structure set: ``neutral`` (AI_BM01, no type) or ``target`` (GTV_BM01, type GTV)."""
+    probability_map: bool = False
+    """Also write the mean network output as a fractional segmentation."""
+    rejection_note: bool = False
+    """A new revision also writes a note that rejects the older revisions' objects (IHE IOCM)."""
+    procedure_code: CodeTriple = ""
+    """Imaging procedure, ``value|scheme|meaning``; empty: 25056-3|LN|MRI unspecified body region."""
+    equipment_purpose_code: CodeTriple = ""
+    """Purpose of the algorithm's equipment item, likewise; empty: 109102|DCM|Processing Equipment."""
 
 
 SettingsT = TypeVar("SettingsT", bound="RoleSettings")

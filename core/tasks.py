@@ -15,3 +15,9 @@ TASK_NAMES: MappingProxyType[Stage, str] = MappingProxyType(
 
 QUEUES: MappingProxyType[Stage, str] = MappingProxyType({stage: stage.value for stage in Stage})
 """One queue a stage, so that a GPU takes ``infer`` alone while CPU workers prepare and encode."""
+
+NOTICE_TASK = "metserve.notice"
+"""Says in a DICOM object why a job's study was not analysed."""
+
+NOTICE_QUEUE = QUEUES[Stage.ENCODE]
+"""Whoever encodes results encodes notices."""

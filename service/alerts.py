@@ -1,4 +1,4 @@
-"""Telling somebody that a job was parked or a delivery given up: log, metric, webhook."""
+"""Telling somebody that a job was parked, a delivery or a notice given up: log, metric, webhook."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from datetime import datetime, timedelta
 import httpx
 from prometheus_client import CollectorRegistry, Counter
 from sqlalchemy import select, update
+from sqlalchemy.orm import joinedload
 
 from core.clock import Clock
-from core.database import DeliveryRow, JobRow, Sessions
+from core.database import DeliveryRow, JobRow, NoticeRow, Sessions
 from core.job import JobState
 from core.logs import logger
+from core.notice_records import NoticeState
 
 WEBHOOK_TIMEOUT_S = 5.0
 """An alert must not keep the coordinator from its studies."""
@@ -24,6 +26,9 @@ ALERTS_AT_ONCE = 20
 """Alerts one round tells about."""
 
 
+_Row = JobRow | DeliveryRow | NoticeRow
+
+
 @dataclass(frozen=True, slots=True)
 class Alert:
     """What somebody should look at; holds no patient data.
@@ -31,9 +36,9 @@ class Alert:
     Parameters
     ----------
     kind
-        ``job_parked`` or ``delivery_given_up``.
+        ``job_parked``, ``delivery_given_up`` or ``notice_failed``.
     reason
-        Class of the error, or the destination's name.
+        Class of the error, the destination's name, or why there was to be a notice.
     """
 
     kind: str
@@ -42,7 +47,7 @@ class Alert:
 
 
 class Alerts:
-    """Tells about each parked job and each given-up delivery once.
+    """Tells about each parked job, each given-up delivery and each failed notice once.
 
     Parameters
     ----------
@@ -67,7 +72,10 @@ class Alerts:
         self._http = http
         self._clock = clock
         self._counter = Counter(
-            "metserve_alerts", "Parked jobs and given-up deliveries.", ["kind"], registry=registry
+            "metserve_alerts",
+            "Jobs, deliveries and notices given up.",
+            ["kind"],
+            registry=registry,
         )
         self._errors = Counter("metserve_alert_errors", "Alerts that failed.", registry=registry)
         self._logged: set[tuple[str, int | str]] = set()
@@ -82,23 +90,29 @@ class Alerts:
                 self._errors.inc()
                 logger().exception("an alert failed", **asdict(_alert_of(row)))
 
-    def _raise(self, row: JobRow | DeliveryRow) -> None:
+    def _raise(self, row: _Row) -> None:
         alert = _alert_of(row)
         self._log_once(alert, row)
         if self._deliver(alert):
             self._mark_told(row)
 
-    def _untold(self) -> list[JobRow | DeliveryRow]:
+    def _untold(self) -> list[_Row]:
         parked = select(JobRow).where(JobRow.state == JobState.PARKED, JobRow.alerted_at.is_(None))
         given_up = select(DeliveryRow).where(
             DeliveryRow.state == "given_up", DeliveryRow.alerted_at.is_(None)
         )
+        failed = (
+            select(NoticeRow)
+            .where(NoticeRow.state == NoticeState.FAILED, NoticeRow.alerted_at.is_(None))
+            .options(joinedload(NoticeRow.job))
+        )
         with self._read_sessions() as session:
             jobs = list(session.scalars(parked.limit(ALERTS_AT_ONCE)))
             deliveries = list(session.scalars(given_up.limit(ALERTS_AT_ONCE)))
-        return [*jobs, *deliveries]
+            notices = list(session.scalars(failed.limit(ALERTS_AT_ONCE)))
+        return [*jobs, *deliveries, *notices]
 
-    def _log_once(self, alert: Alert, row: JobRow | DeliveryRow) -> None:
+    def _log_once(self, alert: Alert, row: _Row) -> None:
         key = (alert.kind, row.id)
         if key not in self._logged:
             self._logged.add(key)
@@ -122,14 +136,16 @@ class Alerts:
             return False
         return True
 
-    def _mark_told(self, row: JobRow | DeliveryRow) -> None:
+    def _mark_told(self, row: _Row) -> None:
         table = type(row)
         with self._sessions.begin() as session:
             session.execute(update(table).where(table.id == row.id).values(alerted_at=self._clock()))
         self._logged.discard((_alert_of(row).kind, row.id))
 
 
-def _alert_of(row: JobRow | DeliveryRow) -> Alert:
+def _alert_of(row: _Row) -> Alert:
     if isinstance(row, JobRow):
         return Alert("job_parked", row.id, row.reason)
+    if isinstance(row, NoticeRow):
+        return Alert("notice_failed", row.job_id, row.job.reason)
     return Alert("delivery_given_up", row.job_id, row.destination)

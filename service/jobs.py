@@ -13,8 +13,8 @@ from sqlalchemy import select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
-from core import job_records
-from core.broker import ring
+from core import job_records, notice_records
+from core.broker import ring, ring_for_notice
 from core.clock import Clock
 from core.database import JobRow, Sessions, StudyRow
 from core.errors import InvalidInput
@@ -94,7 +94,7 @@ class Coordinator:
     def run(self, stop: threading.Event) -> None:
         """Do every step again and again until told to stop; a step that fails does not end the loop."""
         while not stop.is_set():
-            for step in (self.assemble_due, self.requeue, self.raise_alerts, self.discard_work):
+            for step in self._steps():
                 self._attempt(step)
             stop.wait(self._settings.poll_interval_s)
 
@@ -124,8 +124,23 @@ class Coordinator:
                 unchanged = (JobRow.id == job.id, JobRow.state == job.state)
                 session.execute(update(JobRow).where(*unchanged).values(enqueued_at=now))
 
+    def ring_for_notices(self) -> None:
+        """Ring for every notice that waits; a message too many costs a query."""
+        now = self._clock()
+        with self._read_sessions() as session:
+            due = notice_records.to_ring(session, now)
+        for job_id in due:
+            try:
+                ring_for_notice(self._broker, job_id)
+            except Exception as error:  # noqa: BLE001 - as in requeue
+                logger().warning("broker unreachable; notices wait", error=type(error).__name__)
+                return
+            with self._sessions.begin() as session:
+                again_s = self._settings.requeue_after_s
+                notice_records.record_ring(session, job_id, ring_again_after_s=again_s, now=now)
+
     def raise_alerts(self) -> None:
-        """Tell about parked jobs and given-up deliveries."""
+        """Tell about parked jobs, given-up deliveries and notices that cannot be made."""
         self._alerts.raise_due()
 
     def discard_work(self) -> None:
@@ -137,6 +152,9 @@ class Coordinator:
         with self._read_sessions() as session:
             for job_id in job_records.ended_jobs(session, job_ids, before):
                 self._store.discard_work(job_id)
+
+    def _steps(self) -> tuple[Callable[[], None], ...]:
+        return (self.assemble_due, self.requeue, self.ring_for_notices, self.raise_alerts, self.discard_work)
 
     def _attempt(self, step: Callable[[], None]) -> None:
         try:
@@ -194,6 +212,9 @@ class Coordinator:
         job = _new_job(self._new_job_id(), answer, newest.revision + 1 if newest else 1, now)
         job_records.supersede_unfinished(session, answer.snapshot.study_id, now)
         session.add(job)
+        if job.state == JobState.UNSUITABLE:
+            session.flush()
+            notice_records.require(session, job.id, now)
         JOBS_CREATED.labels(_mode(answer.result)).inc()
         logger().info(
             "study assembled",

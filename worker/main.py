@@ -14,6 +14,7 @@ from pathlib import Path
 
 from celery import Celery
 from celery.signals import worker_process_init, worker_shutting_down
+from pydicom.sr.coding import Code
 
 from core import schema
 from core.broker import open_broker
@@ -23,8 +24,11 @@ from core.headers import quiet_pydicom
 from core.logs import configure_logs, logger
 from core.settings import CommonSettings, WorkerSettings, bundled_models_dir
 from core.study_store import StudyStore
+from worker.encoding.codes import DEFAULT_SITE_CODES, SiteCodes
+from worker.encoding.encode import SiteChoices
 from worker.loaded_models import LoadedModels, load_models
 from worker.model_set import verify_model_set
+from worker.notices import NoticeOffice, register_notice_task
 from worker.stages import Stages
 from worker.tasks import Shell, register_tasks
 
@@ -67,8 +71,9 @@ def open_worker(common: CommonSettings, settings: WorkerSettings) -> Celery:
     app = open_broker(common, stage_time_limit_s=settings.stage_time_limit_s)
     app.conf.worker_proc_alive_timeout = CHILD_START_LIMIT_S
     stopping = multiprocessing.Event()  # made before the fork: the children see it set
-    shell = shell_of_this_process(app, common, settings, stopping.is_set)
-    register_tasks(app, shell)
+    process = this_process(app, common, settings, stopping.is_set)
+    register_tasks(app, lambda: process().shell)
+    register_notice_task(app, lambda: process().notices)
 
     @worker_shutting_down.connect(weak=False)
     def hand_back(**_signal: object) -> None:
@@ -78,31 +83,85 @@ def open_worker(common: CommonSettings, settings: WorkerSettings) -> Celery:
     def warm_up(**_signal: object) -> None:
         configure_logs(common, "work")
         quiet_pydicom()
-        shell()
+        process()
 
     return app
 
 
-def shell_of_this_process(
+@dataclass(frozen=True)
+class WorkerProcess:
+    """What one process of the worker keeps."""
+
+    shell: Shell
+    notices: NoticeOffice
+
+
+def this_process(
     app: Celery, common: CommonSettings, settings: WorkerSettings, is_stopping: Callable[[], bool]
-) -> Callable[[], Shell]:
-    """Return a function that makes this process' shell once and keeps it."""
+) -> Callable[[], WorkerProcess]:
+    """Return a function that makes this process' parts once and keeps them."""
 
     @lru_cache(maxsize=1)
-    def shell_for(process_id: int) -> Shell:
-        engine = open_engine(common.resolved_database_url)
-        return Shell(
-            sessions=open_sessions(engine),
-            store=StudyStore(common.data_dir),
-            broker=app,
-            clock=utc_now,
-            stages=Stages(open_models(common, settings), version("metserve")).by_stage(),
-            owner=f"{socket.gethostname()}:{process_id}",
-            lease_s=settings.lease_s,
-            is_stopping=is_stopping,
-        )
+    def parts_for(process_id: int) -> WorkerProcess:
+        return open_process(app, common, settings, is_stopping, f"{socket.gethostname()}:{process_id}")
 
-    return lambda: shell_for(os.getpid())
+    return lambda: parts_for(os.getpid())
+
+
+def open_process(
+    app: Celery, common: CommonSettings, settings: WorkerSettings, is_stopping: Callable[[], bool], owner: str
+) -> WorkerProcess:
+    """Connect to the database, load the networks, and build what works with them."""
+    sessions = open_sessions(open_engine(common.resolved_database_url))
+    store = StudyStore(common.data_dir)
+    models = open_models(common, settings)
+    shell = Shell(
+        sessions=sessions,
+        store=store,
+        broker=app,
+        clock=utc_now,
+        stages=Stages(models, version("metserve")).by_stage(),
+        owner=owner,
+        lease_s=settings.lease_s,
+        is_stopping=is_stopping,
+    )
+    notices = NoticeOffice(
+        sessions=sessions,
+        store=store,
+        clock=utc_now,
+        model=models.ensemble.identity,
+        software_version=version("metserve"),
+        codes=site_codes(settings),
+        lease_s=settings.lease_s,
+    )
+    return WorkerProcess(shell, notices)
+
+
+def site_codes(settings: WorkerSettings) -> SiteCodes:
+    """Return the codes a site set, and the default for those it did not."""
+    default = DEFAULT_SITE_CODES
+    return SiteCodes(
+        procedure_reported=_code(settings.procedure_code, default.procedure_reported),
+        equipment_purpose=_code(settings.equipment_purpose_code, default.equipment_purpose),
+    )
+
+
+def site_choices(settings: WorkerSettings) -> SiteChoices:
+    """Return what a site chose about its results."""
+    return SiteChoices(
+        codes=site_codes(settings),
+        structure_style=settings.structure_style,
+        probability_map=settings.probability_map,
+        rejection_note=settings.rejection_note,
+    )
+
+
+def _code(triple: str, default: Code) -> Code:
+    """Return the code of a ``value|scheme|meaning`` that the settings checked."""
+    if not triple:
+        return default
+    value, scheme, meaning = triple.split("|")
+    return Code(value, scheme, meaning)
 
 
 def make_message_folder(data_dir: Path) -> Path:

@@ -37,6 +37,8 @@ class StageContext:
         Of this attempt, and of no other.
     predecessor
         Report (SR) of the revision this one supersedes, relative to the store; None for the first.
+    superseded
+        Objects of older revisions that no revision has rejected yet, the newest revision first.
     """
 
     job_id: str
@@ -50,12 +52,18 @@ class StageContext:
     results_folder: Path
     store: StudyStore
     predecessor: str | None = None
+    superseded: tuple[ResultFile, ...] = ()
 
     def read_predecessor(self) -> Dataset | None:
         """Read the report that this analysis supersedes, None when there is none."""
         if self.predecessor is None:
             return None
         return read_instance(self.store.resolve(self.predecessor), with_pixels=False)
+
+    def read_superseded(self) -> tuple[Dataset, ...]:
+        """Read the headers of the objects that a rejection note would name."""
+        paths = [self.store.resolve(file.path) for file in self.superseded]
+        return tuple(read_instance(path, with_pixels=False) for path in paths)
 
     def read_images(self, *, with_pixels: bool) -> SourceImages:
         """Read the instances the job is bound to."""

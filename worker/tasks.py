@@ -14,7 +14,7 @@ from typing import TypeVar
 from celery import Celery
 from sqlalchemy.orm import Session
 
-from core import job_records
+from core import job_records, notice_records
 from core.broker import ring
 from core.clock import Clock
 from core.database import JobRow, Sessions
@@ -112,6 +112,7 @@ class Shell:
             results_folder=self.store.results_folder(job.id, lease.fence),
             store=self.store,
             predecessor=job_records.superseded_report(session, job),
+            superseded=job_records.superseded_objects(session, job),
         )
 
     def _instance_paths(self, job: JobRow) -> dict[str, str]:
@@ -150,7 +151,12 @@ class Shell:
             job.enqueued_at = self.clock()
 
     def _end_unsuitable(self, lease: Lease, error: UnsuitableStudy) -> None:
-        self._transaction(lambda s: job_records.end_unsuitable(s, lease, error, self.clock()))
+        def end(session: Session) -> None:
+            now = self.clock()
+            job_records.end_unsuitable(session, lease, error, now)
+            notice_records.require(session, lease.job_id, now)
+
+        self._transaction(end)
         self.store.discard_work(lease.job_id)
 
     def _fail(self, lease: Lease, error: Exception) -> None:

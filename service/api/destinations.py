@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from sqlalchemy import func, select
 
 from core.database import DeliveryRow
-from core.settings import Destination
+from core.destinations import Destination
 from service.api.models import DestinationReply, DestinationsReply
 from service.api.parts import PartsOf
 from service.delivery.outbox import DeliveryState
@@ -35,6 +35,8 @@ def _reply(destination: Destination, counts: dict[tuple[str, str], int]) -> Dest
         ae_title=destination.ae_title,
         host=destination.host,
         port=destination.port,
+        profile=destination.profile,
         objects=destination.objects,
+        notices=destination.notices,
         deliveries={state: counts.get((destination.name, state.value), 0) for state in DeliveryState},
     )

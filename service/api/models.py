@@ -6,9 +6,11 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from core.destinations import ProfileName
 from core.job import JobState, Outcome
 from core.lesion import FindingsReport, Lesion, ModelIdentity
 from core.provenance import RESEARCH_USE_NOTICE
+from core.results import ResultKind
 from core.study import AnalysisMode, QualityFlag, SeriesRole
 from service.delivery.outbox import DeliveryState
 
@@ -52,6 +54,8 @@ class JobSummary(Model):
     created_at: datetime
     updated_at: datetime
     finished_at: datetime | None
+    results: tuple[str, ...]
+    """Kinds of results that can be fetched: those under /objects/, and findings."""
 
 
 class Delivery(Model):
@@ -64,6 +68,8 @@ class Delivery(Model):
     """None when nothing is planned."""
     delivered_at: datetime | None
     last_error: str
+    remark: str
+    """Of a delivery that arrived: what the peer did not accept, and what it has instead."""
 
 
 class JobReply(Reply, JobSummary):
@@ -75,8 +81,6 @@ class JobReply(Reply, JobSummary):
     stage_seconds: dict[str, float]
     model: ModelIdentity | None
     """None until the analysis is finished."""
-    results: tuple[str, ...]
-    """Kinds of objects that can be fetched."""
     deliveries: tuple[Delivery, ...]
 
 
@@ -185,7 +189,10 @@ class DestinationReply(Model):
     ae_title: str
     host: str
     port: int
-    objects: tuple[str, ...]
+    profile: ProfileName
+    objects: tuple[ResultKind, ...]
+    notices: bool
+    """Whether it is told of studies that were not analysed."""
     deliveries: dict[DeliveryState, int] = Field(description="Number of deliveries by state.")
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from core.clock import Clock
 from core.database import Sessions
-from core.settings import Destination
+from core.destinations import Destination
 from core.study_store import StudyStore
 
 

@@ -37,7 +37,6 @@ def job_reply(job: JobRow) -> JobReply:
         stage_attempts=job.stage_attempts,
         stage_seconds=job.stage_seconds,
         model=report.model if report else None,
-        results=tuple(sorted(job.results)),
         deliveries=tuple(delivery(row) for row in job.deliveries),
     )
 
@@ -52,6 +51,7 @@ def delivery(row: DeliveryRow) -> Delivery:
         next_try_at=row.next_try_at if pending else None,
         delivered_at=row.delivered_at,
         last_error=row.last_error,
+        remark=row.remark,
     )
 
 
@@ -116,6 +116,7 @@ def _summary_fields(job: JobRow) -> dict[str, object]:
         "created_at": job.created_at,
         "updated_at": job.updated_at,
         "finished_at": job.finished_at,
+        "results": tuple(sorted(job.results)),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Response
 from fastapi.responses import FileResponse
@@ -11,8 +11,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.database import JobRow
-from core.job import JobState, Outcome
+from core.job import JobState
 from core.lesion import FindingsReport
+from core.results import ResultKind
+from service.api.absence import why_absent, why_unpublished
 from service.api.lesion_table import lesions_csv
 from service.api.models import FindingsReply, LesionsReply
 from service.api.parts import ApiParts, PartsOf
@@ -87,7 +89,7 @@ def get_study_lesions(
 )
 def get_segmentation(parts: PartsOf, job_id: JobId) -> FileResponse:
     """Give the Segmentation object; a negative study has none."""
-    return _object_file(parts, job_id, "seg")
+    return _object_file(parts, job_id, ResultKind.SEG)
 
 
 @router.get(
@@ -98,7 +100,18 @@ def get_segmentation(parts: PartsOf, job_id: JobId) -> FileResponse:
 )
 def get_structured_report(parts: PartsOf, job_id: JobId) -> FileResponse:
     """Give the Structured Report; a negative study has one too."""
-    return _object_file(parts, job_id, "sr")
+    return _object_file(parts, job_id, ResultKind.SR)
+
+
+@router.get(
+    "/jobs/{job_id}/objects/{kind}",
+    summary="Any of the job's DICOM objects, by kind",
+    response_class=FileResponse,
+    responses=_DICOM_FILE,
+)
+def get_object(parts: PartsOf, job_id: JobId, kind: ResultKind) -> FileResponse:
+    """Give the object of a kind; when there is none, the answer says why."""
+    return _object_file(parts, job_id, kind)
 
 
 def _lesions(job: JobRow, *, as_csv: bool) -> LesionsReply | Response:
@@ -114,13 +127,12 @@ def _csv(job: JobRow, report: FindingsReport) -> Response:
     )
 
 
-def _object_file(parts: ApiParts, job_id: str, kind: Literal["seg", "sr"]) -> FileResponse:
+def _object_file(parts: ApiParts, job_id: str, kind: ResultKind) -> FileResponse:
     with parts.read_sessions() as session:
         job = find_job(session, job_id)
-        _published(job)
         result = result_object(parts.store, job, kind)
         if result is None:
-            raise ApiError(HTTPStatus.NOT_FOUND, _why_absent(job, kind))
+            raise ApiError(HTTPStatus.NOT_FOUND, why_absent(job, kind))
     check_unchanged(result)
     return FileResponse(
         result.path,
@@ -134,24 +146,8 @@ def _published(job: JobRow) -> FindingsReport:
     """Return a job's findings, or end the request with a 404 that says why there are none."""
     report = report_of(job)
     if report is None:
-        raise ApiError(HTTPStatus.NOT_FOUND, _why_unpublished(job))
+        raise ApiError(HTTPStatus.NOT_FOUND, why_unpublished(job))
     return report
-
-
-def _why_unpublished(job: JobRow) -> str:
-    if job.state == JobState.UNSUITABLE:
-        return f"job {job.id} has no results, the study is unsuitable ({job.reason}): {job.message}"
-    if job.state == JobState.PARKED:
-        return f"job {job.id} has no results, it failed ({job.reason}) and waits for a replay"
-    if job.state == JobState.SUPERSEDED:
-        return f"job {job.id} has no results, a newer revision of the study took its place"
-    return f"job {job.id} has no results yet, it is {job.state} ({job.progress:.0%} done)"
-
-
-def _why_absent(job: JobRow, kind: str) -> str:
-    if kind == "seg" and job.outcome == Outcome.NEGATIVE:
-        return f"job {job.id} found no lesion, so there is no segmentation; its report (sr) says so"
-    return f"job {job.id} published no {kind}"
 
 
 def _newest_published(session: Session, study_instance_uid: str) -> JobRow:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from threading import Event, Thread
@@ -16,11 +17,15 @@ from prometheus_client import Counter
 
 from core.clock import Clock
 from core.database import JobRow, Sessions
+from core.destinations import Destination
 from core.errors import Defect, LeaseLost, Transient
+from core.job import JobState
 from core.logs import logger
-from core.settings import DeliverySettings, Destination
+from core.results import ResultKind
+from core.settings import DeliverySettings
 from core.study_store import StudyStore
 from service.delivery import outbox
+from service.delivery.fallbacks import with_fallbacks
 from service.delivery.outbox import Claim
 from service.delivery.push import PushReport, Verdict, longest_push_s, push
 from service.delivery.results import ResultObject, check_unchanged, result_object
@@ -41,6 +46,14 @@ CLAIM_MARGIN_S = 60.0
 
 PUSHES_A_ROUND = 20
 """Deliveries one round takes for one destination before it looks at the stop signal again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Parcel:
+    """What one push takes along; ``spare`` is sent only in place of something that is not accepted."""
+
+    wanted: list[ResultObject]
+    spare: list[ResultObject]
 
 
 class Courier:
@@ -77,6 +90,7 @@ class Courier:
         self._clock = clock
         self._jitter = jitter
         self._names = [destination.name for destination in settings.destinations]
+        self._notified = [destination.name for destination in settings.destinations if destination.notices]
 
     def plan(self) -> int:
         """Give every encoded job its deliveries; return how many jobs that were.
@@ -87,6 +101,14 @@ class Courier:
         with self._read_sessions() as session:
             job_ids = outbox.unplanned_jobs(session, self._names)
         return sum(_succeeds(partial(self._plan, job_id), "plan", job_id=job_id) for job_id in job_ids)
+
+    def plan_notices(self) -> int:
+        """Put every notice on its way to the destinations that want notices; return how many there were."""
+        with self._read_sessions() as session:
+            job_ids = outbox.unplanned_notices(session)
+        return sum(
+            _succeeds(partial(self._plan_notice, job_id), "plan notice", job_id=job_id) for job_id in job_ids
+        )
 
     def give_up_unconfigured(self) -> None:
         """Give up what waits for a destination that is no longer in the settings."""
@@ -130,8 +152,13 @@ class Courier:
         with self._sessions.begin() as session:
             outbox.plan_job(session, job_id, self._names, self._clock())
 
+    def _plan_notice(self, job_id: str) -> None:
+        with self._sessions.begin() as session:
+            outbox.plan_notice(session, job_id, self._notified, self._clock())
+
     def _keep_outbox(self) -> None:
         self.plan()
+        self.plan_notices()
         self.give_up_unconfigured()
 
     def _run_destination(self, destination: Destination, stop: Event) -> None:
@@ -147,15 +174,15 @@ class Courier:
     def _claim(self, delivery_id: int, destination: Destination) -> Claim | None:
         """Take a delivery for as long as the push can take at worst."""
         now = self._clock()
-        held_s = longest_push_s(len(destination.objects), self._settings.timeout_s) + CLAIM_MARGIN_S
+        objects = max(len(with_fallbacks(destination.objects)), 1)  # a notice is one object
+        held_s = longest_push_s(objects, self._settings.timeout_s) + CLAIM_MARGIN_S
         with self._sessions.begin() as session:
             return outbox.claim(session, delivery_id, now=now, held_until=now + timedelta(seconds=held_s))
 
     def _deliver(self, claim: Claim, destination: Destination) -> bool:
         """Make one attempt and record it; return False when the peer cannot be reached."""
         try:
-            results = self._load(claim, destination)
-            report = self._push(results, destination)
+            report = self._push(self._load(claim, destination), destination)
         except Defect as error:
             report = PushReport(Verdict.REFUSED, f"Defect: {error}")
         except Transient as error:
@@ -169,28 +196,38 @@ class Courier:
             logger().warning("a delivery was taken over", job_id=claim.job_id, error=str(error))
         return report.reachable
 
-    def _load(self, claim: Claim, destination: Destination) -> list[ResultObject]:
+    def _load(self, claim: Claim, destination: Destination) -> _Parcel:
         """Return the objects the destination gets; a negative study has no SEG to send."""
         with self._read_sessions() as session:
             job = session.get_one(JobRow, claim.job_id)
-            found = [result_object(self._store, job, kind) for kind in destination.objects]
+            kinds = (ResultKind.NOTICE,) if job.state == JobState.UNSUITABLE else destination.objects
+            found = [result_object(self._store, job, kind) for kind in with_fallbacks(kinds)]
         results = [result for result in found if result is not None]
         for result in results:
             check_unchanged(result)
-        return results
+        return _Parcel(
+            wanted=[result for result in results if result.kind in kinds],
+            spare=[result for result in results if result.kind not in kinds],
+        )
 
-    def _push(self, results: list[ResultObject], destination: Destination) -> PushReport:
-        if not results:
+    def _push(self, parcel: _Parcel, destination: Destination) -> PushReport:
+        if not parcel.wanted:
             return PushReport(Verdict.STORED, "")
         return push(
-            results, destination, ae_title=self._settings.ae_title, timeout_s=self._settings.timeout_s
+            parcel.wanted,
+            destination,
+            ae_title=self._settings.ae_title,
+            timeout_s=self._settings.timeout_s,
+            spare=parcel.spare,
         )
 
     def _record(self, claim: Claim, report: PushReport) -> None:
         if report.verdict is Verdict.STORED:
             with self._sessions.begin() as session:
-                outbox.record_delivered(session, claim, self._clock())
-            logger().info("delivered", job_id=claim.job_id, destination=claim.destination)
+                outbox.record_delivered(session, claim, self._clock(), report.remark)
+            logger().info(
+                "delivered", job_id=claim.job_id, destination=claim.destination, remark=report.remark
+            )
         elif report.verdict is Verdict.RETRY and not self._expired(claim):
             self._postpone(claim, report)
         else:

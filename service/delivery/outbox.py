@@ -2,6 +2,7 @@
 
 A job in state ENCODED gets one delivery a destination; when the last of them is delivered the job is
 DELIVERED. A delivery that is given up keeps its job ENCODED until somebody asks for another try.
+A job that is UNSUITABLE gets deliveries once its notice is made, and stays UNSUITABLE.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
 
-from core.database import DeliveryRow, JobRow
+from core.database import DeliveryRow, JobRow, NoticeRow
 from core.errors import InvalidInput, LeaseLost
 from core.job import JobState, check_transition
+from core.notice_records import NoticeState
+from core.results import ResultKind
 
 PLANNED_AT_ONCE = 100
 """Jobs that one round plans; a backlog is worked off in several rounds."""
@@ -65,6 +68,22 @@ def plan_job(session: Session, job_id: str, destinations: Collection[str], now: 
         if destination not in planned:
             job.deliveries.append(_new_delivery(destination, now))
     _finish_when_delivered(job, now)
+
+
+def unplanned_notices(session: Session) -> list[str]:
+    """Return ids of the jobs whose notice is made and not yet on its way, oldest first."""
+    statement = select(NoticeRow.job_id).where(NoticeRow.state == NoticeState.MADE)
+    return list(session.scalars(statement.order_by(NoticeRow.id).limit(PLANNED_AT_ONCE)))
+
+
+def plan_notice(session: Session, job_id: str, destinations: Collection[str], now: datetime) -> None:
+    """Give a notice one pending delivery a destination that wants notices; there may be none."""
+    job = session.get_one(JobRow, job_id, with_for_update=True)
+    if job.notice is None or job.notice.state != NoticeState.MADE:
+        return
+    planned = {delivery.destination for delivery in job.deliveries}
+    job.deliveries.extend(_new_delivery(name, now) for name in destinations if name not in planned)
+    job.notice.state = NoticeState.PLANNED
 
 
 def unconfigured_deliveries(session: Session, destinations: Collection[str]) -> list[DeliveryRow]:
@@ -117,8 +136,13 @@ def claim(session: Session, delivery_id: int, *, now: datetime, held_until: date
     return Claim(row.id, row.job_id, row.destination, row.attempts, row.created_at)
 
 
-def record_delivered(session: Session, taken: Claim, now: datetime) -> None:
+def record_delivered(session: Session, taken: Claim, now: datetime, remark: str = "") -> None:
     """Record that the peer has everything; the job is DELIVERED with its last delivery.
+
+    Parameters
+    ----------
+    remark
+        What it has in another form than was meant.
 
     Raises
     ------
@@ -126,7 +150,14 @@ def record_delivered(session: Session, taken: Claim, now: datetime) -> None:
         A newer attempt took the delivery over; so do the other ``record_`` functions.
     """
     job = session.get_one(JobRow, taken.job_id, with_for_update=True)
-    _record(session, taken, state=DeliveryState.DELIVERED, delivered_at=now, last_error="")
+    _record(
+        session,
+        taken,
+        state=DeliveryState.DELIVERED,
+        delivered_at=now,
+        last_error="",
+        remark=remark[:MAX_ERROR_LENGTH],
+    )
     _finish_when_delivered(job, now)
 
 
@@ -170,8 +201,11 @@ def redeliver(
         known = ", ".join(sorted(destinations)) or "none"
         raise InvalidInput(f"destination {destination!r} is not configured; configured: {known}")
     job = session.get_one(JobRow, job_id, with_for_update=True)
-    if job.state not in {JobState.ENCODED, JobState.DELIVERED}:
-        raise InvalidInput(f"the job is {job.state}, only an encoded or delivered one has results to send")
+    if job.state not in {JobState.ENCODED, JobState.DELIVERED} and ResultKind.NOTICE not in job.results:
+        raise InvalidInput(
+            f"the job is {job.state}, only an encoded or delivered one, or one with a notice, "
+            "has something to send"
+        )
     delivery = next((row for row in job.deliveries if row.destination == destination), None)
     if delivery is None:
         delivery = _new_delivery(destination, now)
@@ -215,6 +249,7 @@ def _new_delivery(destination: str, now: datetime) -> DeliveryRow:
         attempts=0,
         next_try_at=now,
         last_error="",
+        remark="",
         created_at=now,
     )
 
@@ -222,7 +257,7 @@ def _new_delivery(destination: str, now: datetime) -> DeliveryRow:
 def _restart(delivery: DeliveryRow, now: datetime) -> None:
     delivery.state = DeliveryState.PENDING
     delivery.attempts = 0
-    delivery.last_error = ""
+    delivery.last_error = delivery.remark = ""
     delivery.created_at = delivery.next_try_at = now
     delivery.delivered_at = delivery.alerted_at = None
 

@@ -5,14 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter
-
 from core.database import JobRow
 from core.errors import Defect, Transient
-from core.job_records import ResultFile
+from core.job_records import RESULT_FILE
 from core.study_store import StudyStore, sha256_of_file
-
-_RESULT_FILE = TypeAdapter(ResultFile)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +18,7 @@ class ResultObject:
     Parameters
     ----------
     kind
-        ``seg`` or ``sr``.
+        A ``core.results.ResultKind`` of a published object; a name for people of any other.
     path
         The file, absolute.
     """
@@ -38,7 +34,7 @@ def result_object(store: StudyStore, job: JobRow, kind: str) -> ResultObject | N
     """Return one of a job's published objects, or None when the job published none of this kind."""
     if kind not in job.results:
         return None
-    file = _RESULT_FILE.validate_python(job.results[kind])
+    file = RESULT_FILE.validate_python(job.results[kind])
     return ResultObject(
         kind=kind,
         path=store.resolve(file.path),

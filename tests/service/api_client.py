@@ -11,7 +11,8 @@ from fastapi import FastAPI
 
 from core.broker import open_broker
 from core.database import DeliveryRow
-from core.settings import CommonSettings, Destination
+from core.destinations import Destination
+from core.settings import CommonSettings
 from service.api.metrics import DatabaseCollector, open_registry
 from service.api.parts import ApiParts
 from service.delivery.outbox import DeliveryState

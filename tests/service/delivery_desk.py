@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from core.database import DeliveryRow, JobRow
-from core.settings import DeliverySettings, Destination
+from core.destinations import Destination
+from core.settings import DeliverySettings
 from service.delivery.courier import Courier
 from tests.service.service_records import MovedClock, Records
 

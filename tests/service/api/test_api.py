@@ -48,7 +48,7 @@ def test_a_guard_stands_before_every_patient_route_and_no_other(records: Records
 
     client = ApiClient(create_app(parts, guards=[Depends(refuse)]))
     paths = client.get("/openapi.json").json()["paths"]
-    example = {"study_instance_uid": STUDY_UID, "job_id": "job-1", "destination": "pacs"}
+    example = {"study_instance_uid": STUDY_UID, "job_id": "job-1", "destination": "pacs", "kind": "sr"}
     for path, methods in paths.items():
         for method in methods:
             ask = client.get if method == "get" else client.post

@@ -60,6 +60,7 @@ def test_a_finished_job_shows_model_flags_and_deliveries(records: Records, clien
         "next_try_at": None,
         "delivered_at": None,
         "last_error": "seg: refused with status 0xA900",
+        "remark": "",
     }
 
 
