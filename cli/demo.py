@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from core.errors import Transient
 from core.geometry import Grid
 from core.job import FINAL_STATES, JobState, Outcome
 from core.provenance import RESEARCH_USE_NOTICE
+from core.results import ResultKind
 from phantom.dicom import PhantomIdentity
 from phantom.scoring import StudyScore, match
 from worker.encoding.segmentation.readback import read_segment_frames
@@ -38,9 +38,6 @@ QUIET_PERIOD_S = "3"
 LEAST_SENSITIVITY = 0.5
 """A demo that finds fewer of the large lesions than this has failed."""
 
-RESULT_FILES = (("seg", "seg.dcm"), ("sr", "sr.dcm"), ("findings", "findings.json"))
-"""Kind of result, and the file it is kept in."""
-
 DONE = FINAL_STATES | {JobState.ENCODED, JobState.PARKED}
 """States in which a job's outcome is known."""
 
@@ -51,6 +48,7 @@ class _Fetched:
 
     job: dict[str, Any]
     seg: Dataset | None
+    paths: tuple[Path, ...]
 
 
 def run_demo(request: DemoRequest, console: Console) -> bool:
@@ -87,8 +85,7 @@ def run_demo(request: DemoRequest, console: Console) -> bool:
     score = match(study.truth, label_map_of(fetched.seg, grid), grid.voxel_volume_mm3)
     print_score(score, console)
     _print_times(fetched.job, console)
-    written = ", ".join(str(request.out / name) for _, name in RESULT_FILES)
-    console.print(f"results: {written}")
+    console.print(f"results: {', '.join(str(path) for path in fetched.paths)}")
     console.print(RESEARCH_USE_NOTICE)
     return _is_good_enough(score, console)
 
@@ -142,15 +139,13 @@ def _show(progress: Progress, bar: TaskID, job: dict[str, Any], console: Console
 
 
 def _fetch(http: httpx.Client, job: dict[str, Any], out: Path) -> _Fetched:
-    seg = None
-    for kind, name in RESULT_FILES:
-        if kind not in job["results"]:
-            continue
-        content = http.get(f"/jobs/{job['job_id']}/{kind}").raise_for_status().content
-        (out / name).write_bytes(content)
-        if kind == "seg":
-            seg = dcmread(io.BytesIO(content))
-    return _Fetched(job, seg)
+    paths = {out / "findings.json": f"/jobs/{job['job_id']}/findings"}
+    kinds = [kind for kind in ResultKind if kind in job["results"]]
+    paths |= {out / f"{kind.value}.dcm": f"/jobs/{job['job_id']}/objects/{kind.value}" for kind in kinds}
+    for path, url in paths.items():
+        path.write_bytes(http.get(url).raise_for_status().content)
+    seg = dcmread(out / "seg.dcm") if ResultKind.SEG in kinds else None
+    return _Fetched(job, seg, tuple(paths))
 
 
 def _print_times(job: dict[str, Any], console: Console) -> None:

@@ -147,7 +147,7 @@ def work(supervised: Supervised = False) -> None:
 @explained()
 def analyze(
     folder: Annotated[Path, typer.Argument(help="Folder with one study's DICOM files, at any depth.")],
-    out: Annotated[Path, typer.Option("--out", help="Where seg.dcm, sr.dcm and findings.json go.")],
+    out: Annotated[Path, typer.Option("--out", help="Where the DICOM objects and findings.json go.")],
     profile: Annotated[
         str | None, typer.Option(help="Inference profile; default: as set, else full.")
     ] = None,
