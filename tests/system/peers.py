@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pwd
 import shutil
@@ -237,3 +238,59 @@ def storescu(paths: Sequence[Path], port: int, *, called: str, calling: str = "S
     """Send files, and folders with all that is below them, with dcmtk; fail unless all are stored."""
     command = storescu_command(port, called=called, calling=calling)
     subprocess.run([*command, "+sd", "+r", *map(str, paths)], check=True, timeout=SEND_LIMIT_S)
+
+
+class Archive(Orthanc):
+    """The test PACS with DICOMweb, routing nothing: it keeps what a test puts into it.
+
+    Orthanc reads every ``.json`` of the folder it is given; the second one adds the plugin.
+    """
+
+    DICOMWEB_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+    DICOMWEB_ROOT = "/dicom-web/"
+
+    def __init__(self, folder: Path) -> None:
+        assert self.DICOMWEB_PLUGIN.exists(), "install Debian's orthanc-dicomweb (scripts/peers.sh)"
+        super().__init__(folder, free_port())
+        _replace_once(folder / "orthanc.json", {'"LuaScripts": ["route.lua"]': '"LuaScripts": []'})
+        plugin = {
+            "Plugins": [str(self.DICOMWEB_PLUGIN)],
+            "DicomWeb": {"Enable": True, "Root": self.DICOMWEB_ROOT},
+        }
+        (folder / "dicomweb.json").write_text(json.dumps(plugin), encoding="utf-8")
+        self.command = ["Orthanc", str(folder)]
+
+    def introduce(self, ae_title: str, port: int) -> None:
+        """Make an application entity on this machine known, so that it may query and be sent to."""
+        self.http.put(f"/modalities/{ae_title}", json=[ae_title, "127.0.0.1", port]).raise_for_status()
+
+
+class Storescp(Server):
+    """dcmtk's storescp: takes everything and keeps it as it came, a file an object."""
+
+    def __init__(self, folder: Path, ae_title: str) -> None:
+        self.folder, self.ae_title, self.port = folder, ae_title, free_port()
+        folder.mkdir()
+        options = ["-aet", ae_title, "-od", str(folder), "+xa", "-pm"]
+        super().__init__(["storescp", *options, str(self.port)], folder.with_suffix(".log"))
+
+    def start(self) -> None:
+        super().start()
+        wait_until(lambda: listens(self.port), START_LIMIT_S, "storescp listens")
+
+
+def movescu(archive: Archive, ae_title: str, study_instance_uid: str) -> None:
+    """Have a whole study sent to an application entity (C-MOVE, study root)."""
+    _retrieve(["movescu", "-aem", ae_title], archive, ae_title, study_instance_uid)
+
+
+def getscu(archive: Archive, ae_title: str, study_instance_uid: str, folder: Path) -> None:
+    """Fetch a whole study over the association that asks for it (C-GET, study root)."""
+    folder.mkdir()
+    _retrieve(["getscu", "-od", str(folder), "+B"], archive, ae_title, study_instance_uid)
+
+
+def _retrieve(program: list[str], archive: Archive, ae_title: str, study_instance_uid: str) -> None:
+    keys = ["-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study_instance_uid}"]
+    command = [*program, "-S", "-aet", ae_title, "-aec", archive.AE_TITLE, *keys]
+    subprocess.run([*command, "127.0.0.1", str(archive.dicom_port)], check=True, timeout=SEND_LIMIT_S)
