@@ -171,5 +171,11 @@ def _command_line(process_id: int) -> list[str]:
 def _destinations(pacs: Orthanc | None) -> str:
     if pacs is None:
         return "[]"
-    peer = {"name": "pacs", "ae_title": pacs.AE_TITLE, "host": "127.0.0.1", "port": pacs.dicom_port}
+    peer = {
+        "name": "pacs",
+        "ae_title": pacs.AE_TITLE,
+        "host": "127.0.0.1",
+        "port": pacs.dicom_port,
+        "objects": ["seg", "sr", "rtstruct", "overview", "pdf"],
+    }
     return json.dumps([peer])

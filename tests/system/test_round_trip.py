@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,14 +44,17 @@ SR_DECIMALS_MM3 = 6e-4
 """Numbers in the report are rounded to a thousandth."""
 
 
+MODALITIES = {"seg": "SEG", "sr": "SR", "rtstruct": "RTSTRUCT", "overview": "OT", "pdf": "DOC"}
+"""Kind of result, and how the PACS files it."""
+
+
 @dataclass(frozen=True)
 class RoundTrip:
     """A study that went all the way, and its results as the PACS holds them."""
 
     hospital: Hospital
     study: WrittenStudy
-    seg: Path
-    sr: Path
+    results: Mapping[str, Path]
     folder: Path
 
     def job(self) -> dict[str, Any]:
@@ -71,8 +74,8 @@ def trip(
     with _hospital(request, folder) as hospital:
         storescu([study.folder], hospital.pacs.dicom_port, called=hospital.pacs.AE_TITLE)
         hospital.metserve.wait_for(study.study_instance_uid, "delivered")
-        seg, sr = (_fetch(hospital, study, modality, folder) for modality in ("SEG", "SR"))
-        yield RoundTrip(hospital, study, seg, sr, folder)
+        results = {kind: _fetch(hospital, study, modality, folder) for kind, modality in MODALITIES.items()}
+        yield RoundTrip(hospital, study, results, folder)
 
 
 def _hospital(request: pytest.FixtureRequest, folder: Path) -> AbstractContextManager[Hospital]:
@@ -89,26 +92,26 @@ def _fetch(hospital: Hospital, study: WrittenStudy, modality: str, folder: Path)
     return path
 
 
-def test_one_job_puts_one_seg_and_one_sr_into_the_study(trip: RoundTrip) -> None:
+def test_one_job_puts_one_object_a_kind_into_the_study(trip: RoundTrip) -> None:
     instances = trip.hospital.pacs.instances(trip.study.study_instance_uid)
     counts = {modality: len(ids) for modality, ids in instances.items()}
     images = len(trip.study.uids(SeriesRole.T1, SeriesRole.T1_POST))
-    assert counts == {"MR": images, "SEG": 1, "SR": 1}
+    assert counts == {"MR": images} | dict.fromkeys(MODALITIES.values(), 1)
     assert trip.job()["revision"] == 1
     assert trip.job()["outcome"] == "positive"
     assert [delivery["state"] for delivery in trip.job()["deliveries"]] == ["delivered"]
 
 
-@pytest.mark.parametrize("kind", ["seg", "sr"])
+@pytest.mark.parametrize("kind", MODALITIES)
 def test_the_validator_finds_no_error_in_what_the_pacs_holds(trip: RoundTrip, kind: str) -> None:
-    assert validation_errors(getattr(trip, kind)) == []
+    assert validation_errors(trip.results[kind]) == []
 
 
-@pytest.mark.parametrize("kind", ["seg", "sr"])
+@pytest.mark.parametrize("kind", MODALITIES)
 def test_the_pacs_holds_what_rest_serves(trip: RoundTrip, kind: str) -> None:
-    answer = trip.hospital.metserve.http.get(f"/jobs/{trip.job()['job_id']}/{kind}").raise_for_status()
-    held: Dataset = dcmread(getattr(trip, kind))
-    assert held == dcmread(io.BytesIO(answer.content))
+    url = f"/jobs/{trip.job()['job_id']}/objects/{kind}"
+    served: Dataset = dcmread(io.BytesIO(trip.hospital.metserve.http.get(url).raise_for_status().content))
+    assert dcmread(trip.results[kind]) == served
 
 
 def test_dcmqi_reads_the_lesions_that_rest_lists(trip: RoundTrip) -> None:
@@ -131,7 +134,7 @@ def test_the_large_lesions_are_found_where_they_were_laid(trip: RoundTrip) -> No
 
 
 def test_the_report_states_the_numbers_of_rest(trip: RoundTrip) -> None:
-    summary, *groups = measurements_read_by_dcmqi(trip.sr, trip.folder)
+    summary, *groups = measurements_read_by_dcmqi(trip.results["sr"], trip.folder)
     lesions = trip.lesions()
     assert values_of(summary)[NUMBER_OF_LESIONS_CODE] == (len(lesions), "{lesions}")
     by_uid = {g["TrackingUniqueIdentifier"]: values_of(g) for g in groups if g.get("measurementItems")}
@@ -177,5 +180,5 @@ def test_neither_the_results_nor_a_second_sending_make_a_second_job(trip: RoundT
 
 
 def _voxels_by_label(trip: RoundTrip) -> dict[str, NDArray[np.float64]]:
-    masks = masks_read_by_dcmqi(trip.seg, trip.folder)
+    masks = masks_read_by_dcmqi(trip.results["seg"], trip.folder)
     return {label: voxels_lps_mm(mask) for label, mask in masks.items()}

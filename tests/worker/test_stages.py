@@ -19,6 +19,9 @@ from worker.stages import Stages
 CREATED_AT = datetime(2026, 1, 2, tzinfo=UTC)
 
 
+PUBLISHED = {"findings", "seg", "rtstruct", "sr", "overview", "pdf"}
+
+
 @pytest.fixture(scope="module")
 def store(tmp_path_factory) -> StudyStore:
     return StudyStore(tmp_path_factory.mktemp("store"))
@@ -75,10 +78,9 @@ def test_stage_by_stage_gives_what_the_pipeline_gives_in_one_go(finished, analys
 
 def test_results_are_the_bytes_that_were_checked(finished, store, analysed_study) -> None:
     _, result = finished
-    for kind in ("seg", "sr"):
-        file = result.files[kind]
+    for kind, encoded in analysed_study.analysis.encoded.objects.items():
+        file = result.files[kind.value]
         assert sha256_of_file(store.resolve(file.path)) == file.sha256
-        encoded = getattr(analysed_study.analysis.encoded, kind)
         assert (
             dcmread(store.resolve(file.path)).SOPInstanceUID
             == file.sop_instance_uid
@@ -94,7 +96,7 @@ def test_results_lie_in_the_folder_of_their_attempt(finished, store) -> None:
 
 def test_the_shadow_set_leaves_its_findings_and_no_object(finished, store) -> None:
     _, result = finished
-    assert set(result.files) == {"findings", "seg", "sr", "shadow"}
+    assert set(result.files) == {*PUBLISHED, "shadow"}
     shadow = json.loads(store.resolve(result.files["shadow"].path).read_text())
     released = json.loads(store.resolve(result.files["findings"].path).read_text())
     assert shadow["lesions"] == released["lesions"], "the same set found the same lesions"
@@ -124,4 +126,4 @@ def test_a_shadow_set_that_fails_costs_nothing_but_its_findings(
     shadow = BrokenEnsemble(preview, infers=infers)
     models = LoadedModels(preview, brain, threads=2, shadow=shadow)
     _, result = run_stages(store, source_images, models, f"broken-{infers}")
-    assert set(result.files) == {"findings", "seg", "sr"}
+    assert set(result.files) == PUBLISHED
