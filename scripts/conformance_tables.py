@@ -19,6 +19,7 @@ from core.results import SOP_CLASSES, ResultKind
 from core.settings import AssemblySettings, DeliverySettings, ReceiverSettings, RoleSettings, WorkerSettings
 from core.study import QualityFlag
 from service.delivery import push
+from service.delivery.fallbacks import FALLBACKS
 from service.receiving import receiver
 from service.receiving.instance_file import REFUSED_TRANSFER_SYNTAXES, RefusalReason
 from service.receiving.reception import Reception, ReceptionKind
@@ -109,6 +110,12 @@ def profiles() -> str:
     return table(("profile", "objects", "notices"), rows)
 
 
+def fallbacks() -> str:
+    """Return what is sent in place of an object that a peer does not accept."""
+    rows = ((f"`{kind}`", ", ".join(FALLBACKS.get(kind, ())) or "nothing") for kind in ResultKind)
+    return table(("not accepted", "in its place"), rows)
+
+
 def store_statuses() -> str:
     """Return what the receiver answers to a C-STORE, and when."""
     refused = {
@@ -149,6 +156,10 @@ def sent_statuses() -> str:
             "retry",
         ),
         (f"{passing} processing failure, resource limitation", "retry"),
+        (
+            f"`0x{push.SOP_CLASS_NOT_SUPPORTED:04X}` SOP class not supported, or context rejected",
+            "a fallback is sent in its place, [4.5](#45-configuration); without one: refused",
+        ),
         ("any other", "refused: given up, reported"),
         ("no answer, connection lost, association rejected or aborted", "retry"),
     ]
@@ -270,6 +281,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "delivery-settings": partial(settings, DeliverySettings),
     "result-settings": partial(settings, WorkerSettings, *RESULT_SETTINGS),
     "profiles": profiles,
+    "fallbacks": fallbacks,
     "store-statuses": store_statuses,
     "sent-statuses": sent_statuses,
     "results": results,
