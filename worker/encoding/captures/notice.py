@@ -56,6 +56,7 @@ def build_notice(source: Dataset, reason: str, message: str, provenance: Provena
     """Return the notice, not yet stamped; its arguments are those of ``encode_notice``."""
     pages = [draw_notice(reason, message, provenance)]
     notice = build_capture(pages, NOTICE_SERIES, provenance, DERIVATION)
+    notice.Laterality = None  # type 2C: what the study shows is not known
     notice.StudyInstanceUID = _identity(source, provenance).StudyInstanceUID
     return notice
 

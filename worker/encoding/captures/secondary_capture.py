@@ -70,7 +70,7 @@ def build_capture(
     dataset = document_attributes(series, provenance)
     dataset.Modality = "OT"
     dataset.ImageType = ["DERIVED", "SECONDARY"]
-    dataset.PatientOrientation, dataset.Laterality = None, None  # type 2C: a page has neither
+    dataset.PatientOrientation = None  # type 2C: a page has none
     dataset.DerivationDescription = derivation
     dataset.LossyImageCompression = "00"
     _put_pixels(dataset, np.stack(pages))
