@@ -58,14 +58,15 @@ class Row:
 
 
 def tables(what: str) -> dict[str, list[list[str]]]:
-    return {
-        match["name"]: [
-            [cell.strip() for cell in line.strip().strip("|").split(" | ")]
-            for line in match["rows"].splitlines()[2:]
-        ]
-        for match in TABLE.finditer(PAGE)
-        if match["what"] == what
-    }
+    """Return the lines of the tables of each object; one table may belong to several."""
+    found: dict[str, list[list[str]]] = {}
+    for match in TABLE.finditer(PAGE):
+        lines = match["rows"].splitlines()[2:] if match["what"] == what else []
+        for name in match["name"].split():
+            found.setdefault(name, []).extend(
+                [cell.strip() for cell in line.strip().strip("|").split(" | ")] for line in lines
+            )
+    return found
 
 
 def attribute_rows(lines: list[list[str]]) -> list[Row]:
@@ -81,10 +82,7 @@ def attribute_rows(lines: list[list[str]]) -> list[Row]:
     return levels[0]
 
 
-ATTRIBUTES: dict[str, list[Row]] = {}
-for _names, _lines in tables("attributes").items():
-    for _name in _names.split():
-        ATTRIBUTES.setdefault(_name, []).extend(attribute_rows(_lines))
+ATTRIBUTES = {name: attribute_rows(lines) for name, lines in tables("attributes").items()}
 
 
 def every_row(rows: Sequence[Row]) -> Iterator[Row]:
