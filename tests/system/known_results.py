@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -10,10 +11,14 @@ from pathlib import Path
 import numpy as np
 from pydicom import Dataset, dcmread
 
+from core.destinations import Destination
 from core.lesion import FindingsReport, ModelIdentity
 from core.provenance import Provenance
 from core.results import ResultKind
 from core.study import AnalysisMode, SeriesRole
+from service.delivery.push import push
+from service.delivery.results import ResultObject
+from tests.system.peers import Archive
 from tests.system.studies import WrittenStudy
 from worker.encoding import EncodedResults, EncodingSources, encode, to_bytes
 from worker.encoding.encode import Pictures, SiteChoices
@@ -27,6 +32,8 @@ MODEL = ModelIdentity("known-truth", "2026.11.0", "cd" * 32, "full")
 CREATED_AT = datetime(2026, 11, 23, 10, 30, 15, tzinfo=UTC)
 THRESHOLD, LESION, BACKGROUND = 0.5, 0.9, 0.1
 """What a network sure of the truth would put out."""
+
+PUSH_LIMIT_S = 60.0
 
 EVERY_RESULT = SiteChoices(probability_map=True)
 """A site that wants all that can be written of a first revision."""
@@ -66,6 +73,20 @@ def write_known_results(study: WrittenStudy, folder: Path, site: SiteChoices = E
     for kind, dataset in encoded.objects.items():
         results.file(kind).write_bytes(to_bytes(dataset))
     return results
+
+
+def deliver(results: KnownResults, archive: Archive) -> None:
+    """Push the objects as the service does: dcmtk's storescu does not know all their classes."""
+    peer = Destination(name="pacs", ae_title=archive.AE_TITLE, host="127.0.0.1", port=archive.dicom_port)
+    objects = [_as_published(results, kind) for kind in results.encoded.objects]
+    report = push(objects, peer, ae_title="METSERVE", timeout_s=PUSH_LIMIT_S)
+    assert (report.verdict, report.message) == ("stored", "")
+
+
+def _as_published(results: KnownResults, kind: ResultKind) -> ResultObject:
+    dataset, path = results.encoded.objects[kind], results.file(kind)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    return ResultObject(kind.value, path, str(dataset.SOPClassUID), str(dataset.SOPInstanceUID), sha256)
 
 
 def _read(study: WrittenStudy, role: SeriesRole) -> tuple[Dataset, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,21 +9,16 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset, dcmread
 
-from core.destinations import Destination
 from core.results import ResultKind
 from core.study import SeriesRole
 from phantom.study import PhantomStudy
-from service.delivery.push import push
-from service.delivery.results import ResultObject
-from tests.system.known_results import KnownResults, write_known_results
+from tests.system.known_results import KnownResults, deliver, write_known_results
 from tests.system.peers import Archive, Storescp, getscu, movescu, running, storescu
 from tests.system.studies import write_copy
 
 pytestmark = pytest.mark.system
 
 WORKSTATION = "WORKSTATION"
-
-PUSH_LIMIT_S = 60.0
 
 ALWAYS_WRITTEN = {ResultKind.SEG, ResultKind.SR, ResultKind.RTSTRUCT}
 
@@ -47,25 +41,11 @@ def retrieved(phantom: PhantomStudy, tmp_path_factory: pytest.TempPathFactory) -
     archive, workstation = Archive(folder / "pacs"), Storescp(folder / "moved", WORKSTATION)
     with running(archive, workstation):
         storescu([study.folder], archive.dicom_port, called=archive.AE_TITLE)
-        _deliver(results, archive)
+        deliver(results, archive)
         archive.introduce(WORKSTATION, workstation.port)
         movescu(archive, WORKSTATION, study.study_instance_uid)
         getscu(archive, WORKSTATION, study.study_instance_uid, folder / "got")
         yield Retrieved(results, archive, _by_uid(workstation.folder), _by_uid(folder / "got"))
-
-
-def _deliver(results: KnownResults, archive: Archive) -> None:
-    """Push as the service does."""
-    peer = Destination(name="pacs", ae_title=archive.AE_TITLE, host="127.0.0.1", port=archive.dicom_port)
-    objects = [_as_published(results, kind) for kind in results.encoded.objects]
-    report = push(objects, peer, ae_title="METSERVE", timeout_s=PUSH_LIMIT_S)
-    assert (report.verdict, report.message) == ("stored", "")
-
-
-def _as_published(results: KnownResults, kind: ResultKind) -> ResultObject:
-    dataset, path = results.encoded.objects[kind], results.file(kind)
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    return ResultObject(kind.value, path, str(dataset.SOPClassUID), str(dataset.SOPInstanceUID), sha256)
 
 
 def _by_uid(folder: Path) -> dict[str, Dataset]:
