@@ -12,8 +12,9 @@ from core.provenance import NOT_A_DEVICE, Provenance
 from core.results import SOP_CLASSES, ResultKind, StructureStyle
 from worker.encoding.codes import NEOPLASM_SECONDARY
 from worker.encoding.palette import lesion_colour
+from worker.encoding.planes import read_source_planes
 from worker.encoding.provenance import algorithm_of_segments, equipment_attributes, series_description
-from worker.encoding.sources import EncodingSources, plane_images
+from worker.encoding.sources import EncodingSources
 from worker.encoding.structures.codes import REGION_STYLES, RegionStyle
 from worker.encoding.structures.contours import contour_items
 from worker.encoding.structures.references import referenced_frame_of_reference
@@ -98,7 +99,7 @@ def _region(lesion: Lesion, sources: EncodingSources, provenance: Provenance, st
 
 def _region_contours(findings: Findings, sources: EncodingSources) -> list[Dataset]:
     outlines = outline_lesions(fill_lesions(findings.label_map_kji))
-    planes = plane_images(sources, findings.grid)
+    planes = read_source_planes(sources.t1_post, sources.slices)
     items = []
     for lesion in findings.lesions:
         item = Dataset()

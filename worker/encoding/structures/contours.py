@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.valuerep import DSdecimal, format_number_as_ds
 
+from worker.encoding.planes import Plane
 from worker.encoding.structures.references import image_reference
 from worker.outlines import Outline
 from worker.volumes import SliceReference
@@ -18,14 +19,14 @@ DECIMALS_MM = 4
 
 
 def contour_items(
-    outlines: Sequence[Outline], planes: Sequence[Dataset], slices: Sequence[SliceReference]
+    outlines: Sequence[Outline], planes: Sequence[Plane], slices: Sequence[SliceReference]
 ) -> list[Dataset]:
     """Return the items of a Contour Sequence, numbered from 1.
 
     Parameters
     ----------
     planes
-        Header of the image of every slice k, with its position, orientation and spacing.
+        Of the image of every slice k, as its own header states it.
     slices
         The source of every slice k.
     """
@@ -36,18 +37,9 @@ def contour_items(
         item.ContourGeometricType = "CLOSED_PLANAR"
         item.NumberOfContourPoints = len(outline.points_ji)
         item.ContourNumber = number
-        item.ContourData = _decimal_strings(_to_lps_mm(planes[outline.k], outline.points_ji))
+        item.ContourData = _decimal_strings(planes[outline.k].to_lps_mm(outline.points_ji))
         items.append(item)
     return items
-
-
-def _to_lps_mm(plane: Dataset, points_ji: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Apply PS3.3 C.7.6.2.1.1 to (row, column) points, (n, 2) -> (n, 3)."""
-    position = np.array([float(v) for v in plane.ImagePositionPatient])
-    along_row, along_column = np.array([float(v) for v in plane.ImageOrientationPatient]).reshape(2, 3)
-    row_distance_mm, column_distance_mm = (float(v) for v in plane.PixelSpacing)
-    steps = np.stack([along_column * row_distance_mm, along_row * column_distance_mm])
-    return np.asarray(position + points_ji @ steps)
 
 
 def _decimal_strings(points_lps_mm: NDArray[np.float64]) -> list[DSdecimal]:

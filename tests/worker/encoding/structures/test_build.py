@@ -154,6 +154,14 @@ def test_contours_of_an_axial_slice_are_at_its_position_to_the_last_digit() -> N
         assert {float(z) for z in contour.ContourData[2::3]} == {float(z_of[uid])}
 
 
+def test_contours_follow_a_slice_whose_orientation_differs_in_its_last_digits() -> None:
+    study = make_study((LARGE,), make_grid(orientation=OBLIQUE))
+    for number, image in enumerate(study.sources.t1_post):
+        image.ImageOrientationPatient[2] = 1e-4 * number
+    content = written(study)
+    verify_structure_set(content, study.findings, study.sources, StructureStyle.NEUTRAL)
+
+
 def test_every_number_fits_a_decimal_string(structure_set: Dataset) -> None:
     for region in structure_set.ROIContourSequence:
         for contour in region.ContourSequence:

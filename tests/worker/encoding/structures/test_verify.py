@@ -87,6 +87,11 @@ def shift_off_the_plane(structure_set: Dataset) -> None:
     move(structure_set, lambda p: p + 0.05 * normal)
 
 
+def shift_a_little_off_the_plane(structure_set: Dataset) -> None:
+    _, normal = slice_axes()
+    move(structure_set, lambda p: p + 0.005 * normal)
+
+
 def shift_by_a_slice(structure_set: Dataset) -> None:
     _, normal = slice_axes()
     move(structure_set, lambda p: p + 2.0 * normal)
@@ -213,6 +218,7 @@ def leave_two_points(structure_set: Dataset) -> None:
         (negate_x_and_y_as_ras, "mm off slice"),
         (shift_half_a_pixel, "same places|from the lesion's centre"),
         (shift_off_the_plane, "mm off slice"),
+        (shift_a_little_off_the_plane, "mm off the image"),
         (shift_by_a_slice, "mm off slice"),
         (write_centimetres, "mm off slice"),
         (shrink, "encloses"),
