@@ -61,9 +61,12 @@ class StageContext:
         return read_instance(self.store.resolve(self.predecessor), with_pixels=False)
 
     def read_superseded(self) -> tuple[Dataset, ...]:
-        """Read the headers of the objects that a rejection note would name."""
+        """Read the headers of the objects that a rejection note would name.
+
+        A file that is no longer kept here cannot be named; the new results do not depend on it.
+        """
         paths = [self.store.resolve(file.path) for file in self.superseded]
-        return tuple(read_instance(path, with_pixels=False) for path in paths)
+        return tuple(read_instance(path, with_pixels=False) for path in paths if path.exists())
 
     def read_images(self, *, with_pixels: bool) -> SourceImages:
         """Read the instances the job is bound to."""

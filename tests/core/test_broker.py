@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from core.broker import VISIBILITY_TIMEOUT_S, open_broker, ring
+from core.broker import VISIBILITY_TIMEOUT_S, open_broker, ring, ring_for_notice
 from core.job import Stage
 from core.settings import CommonSettings, WorkerSettings, load
 
@@ -44,3 +44,10 @@ def test_redis_does_not_hand_out_a_task_that_still_runs(tmp_path: Path) -> None:
     settings = CommonSettings(data_dir=tmp_path, broker_url="redis://localhost:6379/0")
     options = open_broker(settings).conf.broker_transport_options
     assert options["visibility_timeout"] == VISIBILITY_TIMEOUT_S > load(WorkerSettings).stage_time_limit_s
+
+
+def test_a_notice_is_asked_for_where_results_are_encoded(tmp_path: Path) -> None:
+    ring_for_notice(open_broker(CommonSettings(data_dir=tmp_path)), "job-1")
+    (message,) = (tmp_path / "broker" / "messages").iterdir()
+    assert message.name.split(".")[-2].endswith("encode")
+    assert json.loads(message.read_text())["headers"]["task"] == "metserve.notice"

@@ -1,3 +1,4 @@
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,6 +9,7 @@ from core.errors import Defect, InvalidInput, LeaseLost, Transient, UnsuitableRe
 from core.job import MAX_ATTEMPTS, JobState, Outcome, Stage
 from core.job_records import Lease, ResultFile
 from core.lesion import Axis, FindingsReport, Lesion, ModelIdentity
+from core.results import ResultKind
 from core.study import AnalysisMode
 from core.unheard_jobs import due_jobs
 
@@ -247,3 +249,48 @@ def test_a_stage_handed_back_can_be_taken_at_once_and_costs_no_attempt(
     with sessions() as session:
         due = due_jobs(session, now=NOON, requeue_after_s=300)
     assert [job.id for job in due] == [job_id]
+
+
+def add_revision(sessions: Sessions, revision: int, *kinds: ResultKind) -> None:
+    with sessions.begin() as session:
+        session.add(
+            JobRow(
+                id=f"r{revision}",
+                study_id=session.get_one(JobRow, "a").study_id,
+                revision=revision,
+                state=JobState.DELIVERED,
+                selection={},
+                results={
+                    kind.value: asdict(ResultFile(f"{revision}/{kind}", "2.25.1", "1.2", "0", 1))
+                    for kind in kinds
+                },
+                created_at=NOON,
+                updated_at=NOON,
+            )
+        )
+
+
+def superseded_by(sessions: Sessions, revision: int) -> list[str]:
+    add_revision(sessions, revision)
+    with sessions() as session:
+        job = session.get_one(JobRow, f"r{revision}")
+        return [file.path for file in job_records.superseded_objects(session, job)]
+
+
+def test_a_first_analysis_supersedes_nothing(sessions: Sessions, job_id: str) -> None:
+    with sessions() as session:
+        assert job_records.superseded_objects(session, session.get_one(JobRow, job_id)) == ()
+
+
+def test_a_revision_supersedes_all_objects_of_the_older_ones(sessions: Sessions, job_id: str) -> None:
+    assert job_id == "a"
+    add_revision(sessions, 2, ResultKind.SR, ResultKind.SEG)
+    add_revision(sessions, 3, ResultKind.NOTICE)
+    assert superseded_by(sessions, 4) == ["3/notice", "2/seg", "2/sr"]
+
+
+def test_what_an_older_revision_rejected_is_not_rejected_again(sessions: Sessions, job_id: str) -> None:
+    assert job_id == "a"
+    add_revision(sessions, 2, ResultKind.SEG)
+    add_revision(sessions, 3, ResultKind.SEG, ResultKind.REJECTION)
+    assert superseded_by(sessions, 4) == ["3/seg"]

@@ -107,3 +107,29 @@ def test_every_setting_of_the_example_file_is_known(tmp_path: Path) -> None:
     ]
     (tmp_path / ".env").write_text("\n".join(lines))
     check_names()
+
+
+def test_a_destination_of_the_settings_says_what_kind_of_system_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(
+        "METSERVE_DELIVERY_DESTINATIONS",
+        '[{"name":"tps","ae_title":"TPS","host":"10.0.0.6","port":104,"profile":"raystation"}]',
+    )
+    (destination,) = load(DeliverySettings).destinations
+    assert (destination.objects, destination.notices) == (("rtstruct",), False)
+
+
+def test_a_code_is_value_scheme_and_meaning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METSERVE_WORKER_PROCEDURE_CODE", "MRB7 | 99SITE | Brain before radiosurgery")
+    assert load(WorkerSettings).procedure_code == "MRB7|99SITE|Brain before radiosurgery"
+    assert load(WorkerSettings).equipment_purpose_code == ""
+
+
+@pytest.mark.parametrize(
+    "value", ["MRB7", "MRB7|99SITE", "|99SITE|x", "A" * 17 + "|99SITE|x", "a|b|c|d", "a|b|c\\\\d"]
+)
+def test_a_wrong_code_is_told_with_what_is_expected(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METSERVE_WORKER_PROCEDURE_CODE", value)
+    with pytest.raises(InvalidInput, match=r"METSERVE_WORKER_PROCEDURE_CODE.*value\|scheme\|meaning"):
+        load(WorkerSettings)

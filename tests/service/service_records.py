@@ -12,10 +12,21 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ComprehensiveSRStorage, ExplicitVRLittleEndian, SegmentationStorage
 from sqlalchemy.orm import Session
 
-from core.database import Base, JobRow, SeriesRow, Sessions, StudyRow, open_engine, open_sessions
+from core.database import (
+    Base,
+    JobRow,
+    NoticeRow,
+    SeriesRow,
+    Sessions,
+    StudyRow,
+    open_engine,
+    open_sessions,
+)
 from core.job import JobState, Outcome
 from core.job_records import REPORT, SELECTION, ResultFile
 from core.lesion import Axis, FindingsReport, Lesion, ModelIdentity
+from core.notice_records import NoticeState
+from core.results import SOP_CLASSES, ResultKind
 from core.schema import upgrade
 from core.study import AnalysisMode, QualityFlag, SelectedSeries, Selection, SeriesRole, SeriesVerdict
 from core.study_store import StudyStore, sha256_of_file
@@ -27,7 +38,8 @@ STUDY_UID = "1.2.826.0.1.3680043.8.498.1"
 T1_UID, T1_POST_UID = f"{STUDY_UID}.1", f"{STUDY_UID}.2"
 PATIENT_NAME, PATIENT_ID = "Canary^Patient", "PID-CANARY"
 
-SOP_CLASSES = {"seg": SegmentationStorage, "sr": ComprehensiveSRStorage}
+REPORT_CLASS = ComprehensiveSRStorage
+"""Of the small reports here; any SR class would do."""
 
 
 class MovedClock:
@@ -92,9 +104,22 @@ class Records:
         folder = self.store.root / "results" / job.id
         folder.mkdir(parents=True)
         job.results = {
-            kind: asdict(write_object(self.store, folder / f"{kind}.dcm", SOP_CLASSES[kind], study_uid))
+            kind: asdict(write_object(self.store, folder / f"{kind}.dcm", sop_class_of(kind), study_uid))
             for kind in kinds
         }
+
+    def add_notice(self, job_id: str = "job-1", state: NoticeState = NoticeState.MADE, **fields: Any) -> None:
+        """Give an unsuitable job a notice; one that is made has its file."""
+        with self.sessions.begin() as session:
+            job = session.get_one(JobRow, job_id)
+            times = {"next_ring_at": NOON, "created_at": NOON}
+            job.notice = NoticeRow(state=state.value, **(times | fields))
+            if state is NoticeState.MADE:
+                folder = self.store.root / "results" / job_id
+                folder.mkdir(parents=True)
+                study_uid = job.study.study_instance_uid
+                file = write_object(self.store, folder / "notice.dcm", sop_class_of("notice"), study_uid)
+                job.results = {"notice": asdict(file)}
 
     def result_path(self, job_id: str, kind: str) -> Path:
         return self.store.root / "results" / job_id / f"{kind}.dcm"
@@ -108,6 +133,10 @@ class Records:
     def change(self, alter: Callable[[Session], object]) -> None:
         with self.sessions.begin() as session:
             alter(session)
+
+
+def sop_class_of(kind: str) -> UID:
+    return REPORT_CLASS if kind == "sr" else UID(SOP_CLASSES[ResultKind(kind)])
 
 
 def study_row(study_uid: str = STUDY_UID, **fields: Any) -> StudyRow:

@@ -10,10 +10,21 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydicom.uid import UID, ComprehensiveSRStorage, ExplicitVRLittleEndian, SegmentationStorage
+from pydicom.uid import (
+    UID,
+    ComprehensiveSRStorage,
+    EncapsulatedPDFStorage,
+    ExplicitVRLittleEndian,
+    MultiFrameTrueColorSecondaryCaptureImageStorage,
+    RTStructureSetStorage,
+    SegmentationStorage,
+)
 from pynetdicom import AE, evt
 
 STORED = (SegmentationStorage, ComprehensiveSRStorage)
+OVERVIEW = MultiFrameTrueColorSecondaryCaptureImageStorage
+PDF = EncapsulatedPDFStorage
+RTSTRUCT = RTStructureSetStorage
 
 
 class StoragePeer:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
-from core.database import DeliveryRow, JobRow
+from core.database import DeliveryRow, JobRow, NoticeRow
 from core.job import JobState
 from service.alerts import WEBHOOK_PAUSE_S
 from tests.service.coordinator_desk import QUIET_S, Desk, both_roles, open_desk
@@ -48,6 +48,16 @@ def test_a_given_up_delivery_is_told_about(desk: Desk) -> None:
         )
     desk.coordinator.raise_alerts()
     assert alerts_counted(desk, "delivery_given_up") == 1
+
+
+def test_a_notice_that_cannot_be_made_is_told_about_once(desk: Desk) -> None:
+    desk.site.receive(*both_roles())
+    now = desk.after(QUIET_S).site.clock.now
+    with desk.site.sessions.begin() as session:
+        session.add(NoticeRow(job_id="job-1", state="failed", next_ring_at=now, created_at=now))
+    desk.coordinator.raise_alerts()
+    desk.coordinator.raise_alerts()
+    assert alerts_counted(desk, "notice_failed") == 1
 
 
 class Webhook(HTTPServer):

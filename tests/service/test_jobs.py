@@ -73,6 +73,22 @@ def test_a_study_without_mr_ends_as_unsuitable(desk: Desk) -> None:
     assert len(SELECTION.validate_python(job.selection).verdicts) == 1
 
 
+def test_a_notice_is_asked_for_when_a_study_is_unsuitable(desk: Desk) -> None:
+    desk.site.receive(*ct_series(slices=2))
+    desk.after(INCOMPLETE_QUIET_S)
+    for _ in range(3):
+        desk.coordinator.ring_for_notices()
+    assert desk.rings() == [("metserve.notice", "job-1")]
+    desk.after(REQUEUE_AFTER_S).coordinator.ring_for_notices()
+    assert len(desk.rings()) == 2
+
+
+def test_a_study_that_is_analysed_needs_no_notice(desk: Desk) -> None:
+    desk.site.receive(*both_roles())
+    desk.after(QUIET_S).coordinator.ring_for_notices()
+    assert desk.rings() == []
+
+
 def test_late_slices_make_a_new_revision_that_supersedes_the_old_one(desk: Desk) -> None:
     desk.site.receive(*post())
     desk.after(INCOMPLETE_QUIET_S)

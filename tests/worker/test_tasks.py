@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from celery import Celery
 
-from core import job_records, schema
+from core import job_records, notice_records, schema
 from core.broker import open_broker
 from core.database import JobRow, Sessions, StudyRow, open_engine, open_sessions
 from core.errors import Defect, LeaseLost, Transient, UnsuitableReason, UnsuitableStudy
@@ -169,6 +169,8 @@ def test_an_unsuitable_study_ends_with_its_reason_and_is_not_tried_again(bench: 
     job = bench.job()
     assert (job.state, job.reason, job.message) == (JobState.UNSUITABLE, "no_enhancement", "nothing enhances")
     assert bench.queued() == 0
+    with bench.sessions() as session:
+        assert notice_records.to_ring(session, bench.clock()) == ["a"]
 
 
 def test_a_passing_failure_is_tried_again_and_the_job_still_ends_well(bench: Bench) -> None:
@@ -251,6 +253,8 @@ def test_a_new_revision_knows_the_report_it_supersedes(bench: Bench) -> None:
     bench.shell.run(Stage.PREPARE, "b")
     (_, of_first), *_, (_, of_second) = bench.work.done
     assert (of_first.predecessor, of_second.predecessor) == (None, SR.path)
+    assert (of_first.superseded, of_second.superseded) == ((), (SR,))
+    assert of_second.read_superseded() == (), "the file is not kept here"
 
 
 def test_a_failed_attempt_leaves_no_message_on_a_job_that_ended_well(bench: Bench) -> None:

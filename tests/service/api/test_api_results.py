@@ -12,10 +12,12 @@ from pydicom.uid import SegmentationStorage
 
 from core.errors import UnsuitableReason
 from core.job import JobState
+from core.notice_records import NoticeState
 from core.provenance import RESEARCH_USE_NOTICE
+from core.results import ResultKind
 from service.api.app import create_app
 from tests.service.api_client import ApiClient, api_parts
-from tests.service.service_records import STUDY_UID, Records, lesion
+from tests.service.service_records import STUDY_UID, Records, lesion, sop_class_of
 
 
 @pytest.fixture
@@ -92,6 +94,68 @@ def test_an_unsuitable_study_says_why_it_has_no_results(records: Records, client
     records.add_job(state=JobState.UNSUITABLE, reason=reason, message="no series after contrast")
     detail = client.get("/api/v1/jobs/job-1/sr").json()["detail"]
     assert detail.endswith("unsuitable (no_post_contrast): no series after contrast")
+
+
+@pytest.mark.parametrize("kind", list(ResultKind))
+def test_every_kind_of_object_is_given_by_its_name(
+    records: Records, client: ApiClient, kind: ResultKind
+) -> None:
+    records.add_job(kinds=(kind,))
+    reply = client.get(f"/api/v1/jobs/job-1/objects/{kind}")
+    assert f'filename="job-1-{kind}.dcm"' in reply.headers["content-disposition"]
+    assert dcmread(io.BytesIO(reply.content)).SOPClassUID == sop_class_of(kind)
+    assert client.get("/api/v1/jobs/job-1").json()["results"] == [kind]
+    assert client.get("/api/v1/jobs").json()["jobs"][0]["results"] == [kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("seg", "found no lesion, so there is no segmentation"),
+        ("rtstruct", "found no lesion, so there is no structure set"),
+        ("probability", "METSERVE_WORKER_PROBABILITY_MAP"),
+        ("rejection", "nothing to reject"),
+        ("notice", "only a study that cannot be analysed"),
+        ("pdf", "published no pdf"),
+    ],
+)
+def test_an_object_that_is_not_there_says_why(
+    records: Records, client: ApiClient, kind: str, told: str
+) -> None:
+    records.add_job(lesions=0)
+    reply = client.get(f"/api/v1/jobs/job-1/objects/{kind}")
+    assert reply.status_code == 404
+    assert told in reply.json()["detail"]
+
+
+def test_a_kind_that_does_not_exist_is_refused(records: Records, client: ApiClient) -> None:
+    records.add_job()
+    assert client.get("/api/v1/jobs/job-1/objects/findings").status_code == 422
+
+
+def test_an_unsuitable_study_gives_its_notice(records: Records, client: ApiClient) -> None:
+    records.add_job(state=JobState.UNSUITABLE)
+    records.add_notice()
+    assert client.get("/api/v1/jobs/job-1/objects/notice").status_code == 200
+    assert client.get("/api/v1/jobs").json()["jobs"][0]["results"] == ["notice"]
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        (NoticeState.DUE, "is not made yet"),
+        (NoticeState.FAILED, "could not be made: disk full"),
+        (NoticeState.OVERTAKEN, "a newer revision"),
+    ],
+)
+def test_a_notice_that_is_not_there_says_why(
+    records: Records, client: ApiClient, state: NoticeState, told: str
+) -> None:
+    records.add_job(state=JobState.UNSUITABLE)
+    records.add_notice(state=state, last_error="disk full")
+    reply = client.get("/api/v1/jobs/job-1/objects/notice")
+    assert reply.status_code == 404
+    assert told in reply.json()["detail"]
 
 
 def test_a_result_file_that_changed_is_not_given_out(records: Records, client: ApiClient) -> None:
