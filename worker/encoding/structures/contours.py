@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
-from pydicom.valuerep import DSdecimal, format_number_as_ds
+from pydicom.valuerep import format_number_as_ds
 
 from worker.encoding.planes import Plane
 from worker.encoding.structures.references import image_reference
@@ -42,7 +42,7 @@ def contour_items(
     return items
 
 
-def _decimal_strings(points_lps_mm: NDArray[np.float64]) -> list[DSdecimal]:
+def _decimal_strings(points_lps_mm: NDArray[np.float64]) -> list[str]:
     """Write x, y and z point by point.
 
     A coordinate that is the same all along is kept to the last digit that fits: a viewer that looks for the
@@ -50,4 +50,4 @@ def _decimal_strings(points_lps_mm: NDArray[np.float64]) -> list[DSdecimal]:
     """
     constant = np.ptp(points_lps_mm, axis=0) == 0.0
     rounded = np.where(constant, points_lps_mm, points_lps_mm.round(DECIMALS_MM)) + 0.0  # no minus zero
-    return [DSdecimal(format_number_as_ds(value)) for value in rounded.ravel().tolist()]
+    return [format_number_as_ds(value) for value in rounded.ravel().tolist()]

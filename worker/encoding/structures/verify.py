@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
+from scipy import ndimage
 
 from core.errors import Defect
 from core.lesion import Lesion
@@ -70,12 +71,14 @@ def verify_structure_set(
     _check_regions(regions, findings, sources, style)
     tolerance_mm = POSITION_TOLERANCE_MM + departure_mm(sources, findings.grid)
     filled_kji = fill_lesions(findings.label_map_kji)
+    boxes = ndimage.find_objects(filled_kji)
     planes = read_source_planes(sources.t1_post, sources.slices)
     for region, lesion in zip(regions, findings.lesions, strict=True):
-        mask_kji = filled_kji == lesion.number
+        voxels_kji = np.argwhere(filled_kji[boxes[lesion.number - 1]] == lesion.number)
+        voxels_kji += [edge.start for edge in boxes[lesion.number - 1]]
         _check_planes(region, findings, sources, tolerance_mm)
-        _check_place(region, mask_kji, planes, sources)
-        _check_size(region, lesion, findings, mask_kji, tolerance_mm)
+        _check_place(region, voxels_kji, planes, sources, findings.grid.shape_kji[1:])
+        _check_size(region, lesion, findings, voxels_kji, tolerance_mm)
     return structure_set
 
 
@@ -125,25 +128,29 @@ def _check_planes(region: Region, findings: Findings, sources: EncodingSources, 
 
 
 def _check_place(
-    region: Region, mask_kji: NDArray[np.bool_], planes: list[Plane], sources: EncodingSources
+    region: Region,
+    voxels_kji: NDArray[np.int64],
+    planes: list[Plane],
+    sources: EncodingSources,
+    shape_ji: tuple[int, int],
 ) -> None:
     """Check that contours lie in their images' planes, around the lesion's voxel centres and no other."""
-    enclosed = np.zeros_like(mask_kji)
+    enclosed: set[tuple[int, ...]] = set()
     for contour in region.contours:
         k = sources.slices.index(contour.source)
         points_ji, off_mm = to_plane_ji(planes[k], contour.points_lps_mm)
         if off_mm > PLANE_TOLERANCE_MM:
             raise Defect(f"a contour of {region.name} lies {off_mm:.4f} mm off the image it refers to")
-        enclosed[k] |= centres_inside(points_ji, mask_kji.shape[1:])
-    if not np.array_equal(enclosed, mask_kji):
+        enclosed |= {(k, j, i) for j, i in np.argwhere(centres_inside(points_ji, shape_ji)).tolist()}
+    if enclosed != {tuple(voxel) for voxel in voxels_kji.tolist()}:
         raise Defect(
-            f"contours of {region.name} enclose {int(enclosed.sum())} voxel centres, "
-            f"expected {int(mask_kji.sum())} at the same places"
+            f"contours of {region.name} enclose {len(enclosed)} voxel centres, "
+            f"expected {len(voxels_kji)} at the same places"
         )
 
 
 def _check_size(
-    region: Region, lesion: Lesion, findings: Findings, mask_kji: NDArray[np.bool_], tolerance_mm: float
+    region: Region, lesion: Lesion, findings: Findings, voxels_kji: NDArray[np.int64], tolerance_mm: float
 ) -> None:
     grid = findings.grid
     slice_distance_mm = grid.voxel_volume_mm3 / (grid.spacing_kji_mm[1] * grid.spacing_kji_mm[2])
@@ -157,7 +164,7 @@ def _check_size(
             raise Defect(f"{region.name} {what} {volume_mm3:.3f} mm3, expected {expected_mm3:.3f} mm3")
     moments = [contour.moment_mm3() for contour in region.contours]
     centroid_lps_mm = np.sum(moments, axis=0) / sum(areas_mm2)
-    expected_lps_mm = grid.to_lps_mm(np.argwhere(mask_kji)).mean(axis=0)
+    expected_lps_mm = grid.to_lps_mm(voxels_kji).mean(axis=0)
     off_mm = distance_mm(centroid_lps_mm, expected_lps_mm)
     if off_mm > tolerance_mm + CENTROID_TOLERANCE_PIXELS * max(grid.spacing_kji_mm[1:]):
         raise Defect(f"{region.name} lies {off_mm:.3f} mm from the lesion's centre")
