@@ -57,6 +57,9 @@ MAXIMUM = Code("56851009", "SCT", "Maximum")
 MEAN = Code("373098007", "SCT", "Mean")
 SUM_OF_SEGMENTED_VOXELS = Code("126030", "DCM", "Sum of segmented voxel method for volume")
 
+# Rejection note (CID 7031).
+REJECTED_FOR_QUALITY_REASONS = Code("113001", "DCM", "Rejected for Quality Reasons")
+
 # Units (CID 7181).
 CUBIC_MILLIMETER = Code("mm3", "UCUM", "cubic millimeter")
 MILLIMETER = Code("mm", "UCUM", "millimeter")

@@ -207,5 +207,5 @@ def _onto_surface(
     spacing = np.array(grid.spacing_kji_mm)
     gradient = np.stack([g[tuple(index_kji.T)] for g in np.gradient(distance_mm, *spacing)], axis=-1)
     length = np.maximum(np.linalg.norm(gradient, axis=1, keepdims=True), 0.5)
-    off_mm = np.asarray(distance_mm[tuple(index_kji.T)])[:, None]
+    off_mm = np.asarray(distance_mm)[tuple(index_kji.T)].reshape(-1, 1)
     return np.asarray(index_kji - off_mm * gradient / length**2 / spacing)

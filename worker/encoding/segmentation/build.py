@@ -24,9 +24,13 @@ from worker.encoding.provenance import (
     equipment_attributes,
     series_description,
 )
-from worker.encoding.sources import EncodingSources, plane_images, plane_uid
+from worker.encoding.segmentation.frames import (
+    name_dimensions,
+    name_segment_in_every_frame,
+    refer_to_frames,
+)
+from worker.encoding.sources import EncodingSources, plane_images
 from worker.lesions import Findings
-from worker.volumes import SliceReference
 
 SEG_SERIES_NUMBER = 9001
 """Beyond the numbers scanners give, so that results come last in a series list."""
@@ -56,9 +60,9 @@ def build_segmentation(findings: Findings, sources: EncodingSources, provenance:
     segmentation.ContentCreatorName = ""  # type 2; no person made it
     for lesion, segment in zip(findings.lesions, segmentation.SegmentSequence, strict=True):
         _name_place(segment, lesion.location)
-    _name_dimensions(segmentation, provenance.uid("seg", "dimensions"))
-    _name_segment_in_every_frame(segmentation)
-    _refer_to_frames(segmentation, sources.slices)
+    name_dimensions(segmentation, provenance.uid("seg", "dimensions"))
+    name_segment_in_every_frame(segmentation)
+    refer_to_frames(segmentation, sources.slices)
     return segmentation
 
 
@@ -85,55 +89,3 @@ def _name_place(segment: Dataset, location: Location) -> None:
     if modifiers:
         items = [CodedConcept.from_code(code) for code in modifiers]
         segment.AnatomicRegionSequence[0].AnatomicRegionModifierSequence = items
-
-
-def _name_dimensions(segmentation: Segmentation, uid: str) -> None:
-    """Replace the random UID of the dimension organization."""
-    for item in (*segmentation.DimensionOrganizationSequence, *segmentation.DimensionIndexSequence):
-        item.DimensionOrganizationUID = uid
-
-
-def _name_segment_in_every_frame(segmentation: Segmentation) -> None:
-    """Move the identification of an only segment from the shared groups: viewers read it frame by frame."""
-    shared = segmentation.SharedFunctionalGroupsSequence[0]
-    if "SegmentIdentificationSequence" not in shared:
-        return
-    for group in segmentation.PerFrameFunctionalGroupsSequence:
-        group.SegmentIdentificationSequence = shared.SegmentIdentificationSequence
-    del shared.SegmentIdentificationSequence
-
-
-def _refer_to_frames(segmentation: Segmentation, slices: tuple[SliceReference, ...]) -> None:
-    """Turn references to stand-in planes into references to frames of the Enhanced instance."""
-    frames = {plane_uid(k): reference for k, reference in enumerate(slices) if reference.frame_number}
-    if not frames:
-        return
-    for image in _derivation_images(segmentation):
-        reference = frames[image.ReferencedSOPInstanceUID]
-        _point_to(image, reference)
-        image.ReferencedFrameNumber = reference.frame_number
-    for series in segmentation.ReferencedSeriesSequence:
-        series.ReferencedInstanceSequence = _instances(slices)
-    segmentation.SourceImageSequence = _instances(slices)
-
-
-def _derivation_images(segmentation: Segmentation) -> list[Dataset]:
-    """Return every source image item once: frames of one plane share theirs."""
-    groups = segmentation.PerFrameFunctionalGroupsSequence
-    images = [group.DerivationImageSequence[0].SourceImageSequence[0] for group in groups]
-    return list({id(image): image for image in images}.values())
-
-
-def _point_to(item: Dataset, reference: SliceReference) -> None:
-    item.ReferencedSOPClassUID = reference.sop_class_uid
-    item.ReferencedSOPInstanceUID = reference.sop_instance_uid
-
-
-def _instances(slices: tuple[SliceReference, ...]) -> list[Dataset]:
-    """Return one reference an instance, in the order of the slices."""
-    items = []
-    for reference in {s.sop_instance_uid: s for s in slices}.values():
-        item = Dataset()
-        _point_to(item, reference)
-        items.append(item)
-    return items

@@ -43,6 +43,28 @@ def read_segment_frames(seg: Dataset) -> Iterator[SegmentFrame]:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class FractionFrame:
+    """One frame of a fractional segmentation: ``stored_ji`` is uint8, (rows, columns)."""
+
+    source: SliceReference
+    plane: Plane
+    stored_ji: NDArray[np.uint8]
+
+
+def read_fraction_frames(seg: Dataset) -> Iterator[FractionFrame]:
+    """Yield the frames of a FRACTIONAL segmentation, eight bits a voxel."""
+    rows, columns = int(seg.Rows), int(seg.Columns)
+    stored = np.frombuffer(seg.PixelData, dtype=np.uint8)
+    for frame, group in enumerate(seg.PerFrameFunctionalGroupsSequence):
+        first = frame * rows * columns
+        yield FractionFrame(
+            source=_reference(group.DerivationImageSequence[0].SourceImageSequence[0]),
+            plane=read_plane(list(frame_groups(seg, frame))),
+            stored_ji=stored[first : first + rows * columns].reshape(rows, columns),
+        )
+
+
 def read_segment_location(segment: Dataset) -> Location:
     """Return the place that a segment description states."""
     region = segment.AnatomicRegionSequence[0]
