@@ -37,11 +37,13 @@ check: setup  ## What CI checks besides tests: changes nothing
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/env_example.py --check
+	$(BIN)/python scripts/conformance_statement.py --check
 
 fix: setup  ## Format, fix what can be fixed, refresh generated files
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/python scripts/env_example.py
+	$(BIN)/python scripts/conformance_statement.py
 
 accuracy: setup  ## Found against inserted in three studies, every member (minutes)
 	$(BIN)/python benchmarks/accuracy.py

@@ -120,7 +120,7 @@ def open_process(
         store=store,
         broker=app,
         clock=utc_now,
-        stages=Stages(models, version("metserve")).by_stage(),
+        stages=Stages(models, version("metserve"), site_choices(settings)).by_stage(),
         owner=owner,
         lease_s=settings.lease_s,
         is_stopping=is_stopping,

@@ -16,6 +16,7 @@ from worker.encoding import DEFAULT_SITE, EncodedResults, EncodingSources, Pictu
 from worker.ensemble import Ensemble, LesionProbability
 from worker.lesions import Findings, find_lesions
 from worker.model_set import FULL_PROFILE
+from worker.places.locate import locate_lesions
 from worker.preprocessing import PreparedVolumes, prepare
 from worker.volumes import SourceImages, load_volume
 
@@ -96,11 +97,12 @@ def analyze(
 def find(
     probability: LesionProbability, prepared: PreparedVolumes, ensemble: Ensemble, provenance: Provenance
 ) -> Findings:
-    """Outline, measure and name the lesions."""
+    """Outline, measure, name and place the lesions."""
     operating_point = ensemble.operating_point(probability.mode)
-    return find_lesions(
+    findings = find_lesions(
         probability, prepared.source_grid, operating_point, partial(identify_lesion, provenance)
     )
+    return locate_lesions(findings, prepared)
 
 
 def encode_findings(

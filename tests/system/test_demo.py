@@ -30,7 +30,15 @@ def test_the_demo_finds_the_lesions_it_inserted(tmp_path: Path) -> None:
     assert error_percent <= LARGEST_MEDIAN_VOLUME_ERROR_PERCENT
     assert "found against inserted" in told
     assert "profile full" in told
-    assert {"seg.dcm", "rtstruct.dcm", "sr.dcm", "overview.dcm", "pdf.dcm", "findings.json", "truth.json"} <= {path.name for path in out.iterdir()}
+    assert {
+        "seg.dcm",
+        "rtstruct.dcm",
+        "sr.dcm",
+        "overview.dcm",
+        "pdf.dcm",
+        "findings.json",
+        "truth.json",
+    } <= {path.name for path in out.iterdir()}
 
 
 def run_demo(out: Path, data: Path) -> str:

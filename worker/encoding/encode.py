@@ -14,6 +14,7 @@ from core.errors import Defect
 from core.lesion import FindingsReport
 from core.provenance import Provenance
 from core.results import ResultKind, StructureStyle
+from worker.encoding.captures.encode import encode_captures
 from worker.encoding.codes import DEFAULT_SITE_CODES, SiteCodes
 from worker.encoding.identity import read_identity
 from worker.encoding.part10 import to_bytes
@@ -98,7 +99,7 @@ def encode(
     report: FindingsReport,
     sources: EncodingSources,
     provenance: Provenance,
-    pictures: Pictures | None = None,  # noqa: ARG001
+    pictures: Pictures | None = None,
     site: SiteChoices = DEFAULT_SITE,
 ) -> EncodedResults:
     """Return the DICOM objects of one analysis; the same arguments give the same bytes.
@@ -122,6 +123,8 @@ def encode(
             objects[ResultKind.SEG] = encoding.segmentation()
             objects[ResultKind.RTSTRUCT] = encoding.structure_set()
         objects[ResultKind.SR] = encoding.structured_report(objects.get(ResultKind.SEG))
+        if pictures is not None:
+            objects |= encode_captures(findings, report, sources, stamp, pictures.t1_post_kji)
     return EncodedResults(objects)
 
 
