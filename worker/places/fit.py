@@ -205,8 +205,8 @@ def _onto_surface(
 ) -> NDArray[np.float64]:
     """Move voxels of the surface along the gradient to where the distance is zero."""
     spacing = np.array(grid.spacing_kji_mm)
-    slopes = np.stack(np.gradient(distance_mm, *spacing), axis=-1)
-    gradient = np.asarray(slopes[tuple(index_kji.T)])
+    slopes = [np.asarray(np.gradient(distance_mm, mm, axis=n)) for n, mm in enumerate(spacing.tolist())]
+    gradient = np.stack([slope[tuple(index_kji.T)] for slope in slopes], axis=-1)
     length = np.maximum(np.linalg.norm(gradient, axis=1, keepdims=True), 0.5)
     off_mm = np.asarray(distance_mm[tuple(index_kji.T)]).reshape(-1, 1)
     return np.asarray(index_kji - off_mm * gradient / length**2 / spacing)
