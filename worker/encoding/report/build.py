@@ -59,7 +59,7 @@ def build_report(
         The SEG the lesions are segments of; None for a study without lesions.
     """
     evidence = instance_references([*sources.t1_post, *(sources.t1 or ())])
-    return Comprehensive3DSR(
+    document = Comprehensive3DSR(
         evidence=evidence if segmentation is None else [*evidence, segmentation],
         content=_content(report, grid, segmentation, sources, provenance, site_codes)[0],
         coding_schemes=[_private_scheme()],
@@ -70,6 +70,17 @@ def build_report(
         **_series_attributes(provenance),
         **equipment_attributes(provenance),
     )
+    _add_image_library(document, sources)
+    return document
+
+
+def _add_image_library(document: Comprehensive3DSR, sources: EncodingSources) -> None:
+    """Put the library before Imaging Measurements (TID 1500).
+
+    Only now: highdicom copies and walks all it is given, and the library is most of it.
+    """
+    series = [sources.t1_post] if sources.t1 is None else [sources.t1_post, sources.t1]
+    document.ContentSequence.insert(len(document.ContentSequence) - 1, image_library(series))
 
 
 def _series_attributes(provenance: Provenance) -> dict[str, Any]:
@@ -94,16 +105,12 @@ def _content(
     if segmentation is not None:
         for lesion in report.lesions:
             groups += _groups_of(lesion, grid, segmentation, sources, provenance)
-    content = MeasurementReport(
+    return MeasurementReport(
         observation_context=ObservationContext(observer_device_context=_observer(provenance)),
         procedure_reported=CodedConcept.from_code(site_codes.procedure_reported),
         imaging_measurements=groups,
         title=CodedConcept.from_code(codes.IMAGING_MEASUREMENT_REPORT),
     )
-    series = [sources.t1_post] if sources.t1 is None else [sources.t1_post, sources.t1]
-    root = content[0].ContentSequence
-    root.insert(len(root) - 1, image_library(series))  # TID 1500: before Imaging Measurements
-    return content
 
 
 def _groups_of(
