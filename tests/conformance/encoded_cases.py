@@ -55,18 +55,25 @@ class EncodedCase:
 
 
 def encode_case(
-    geometry: Geometry, folder: Path, shapes: Sequence[Shape] = KNOWN_LESIONS, predecessor: bool = False
+    geometry: Geometry,
+    folder: Path,
+    shapes: Sequence[Shape] = KNOWN_LESIONS,
+    predecessor: bool = False,
+    pictures: bool = False,
 ) -> EncodedCase:
-    """Make the series of a case, load it, encode what was painted into it, write everything to files."""
+    """Make the series of a case, load it, encode what was painted into it, write everything to files.
+
+    With ``pictures`` there are overview, PDF and probability map too: they take seconds.
+    """
     t1_post, truth = _painted_series(geometry, shapes)
     t1 = _series(geometry, "t1")
     volume = load_volume(t1_post)
     findings = _findings(volume)
     sources = EncodingSources(tuple(t1_post), tuple(t1), volume.slices)
-    objects = _encode(findings, sources, volume, revision=1)
+    objects = _encode(findings, sources, volume, 1, pictures)
     if predecessor:
         sources = replace(sources, predecessor=objects[ResultKind.SR])
-        objects = _encode(findings, sources, volume, revision=2)
+        objects = _encode(findings, sources, volume, 2, pictures)
     classic, _ = _painted_series(replace(geometry, kind=Kind.CLASSIC), shapes)
     for dataset in classic:
         _write(dataset, folder / "classic")
@@ -126,7 +133,7 @@ def _lesion(labels: NDArray[np.uint16], filled: NDArray[np.uint16], grid: Grid, 
 
 
 def _encode(
-    findings: Findings, sources: EncodingSources, volume: Volume, revision: int
+    findings: Findings, sources: EncodingSources, volume: Volume, revision: int, with_pictures: bool
 ) -> Mapping[ResultKind, Dataset]:
     provenance = Provenance(STUDY_UID, revision, MODEL, "0.1.0", CREATED_AT)
     report = FindingsReport(
@@ -143,7 +150,7 @@ def _encode(
         software_version="0.1.0",
     )
     probability_kji = (findings.label_map_kji > 0).astype(np.float32) * np.float32(0.8)
-    pictures = Pictures(volume.voxels_kji, probability_kji)
+    pictures = Pictures(volume.voxels_kji, probability_kji) if with_pictures else None
     site = replace(SITE, rejection_note=revision > 1)
     return encode(findings, report, sources, provenance, pictures, site).objects
 
