@@ -13,6 +13,7 @@ from core.provenance import Provenance
 from core.study import QualityFlag
 from worker.brain import BrainExtraction
 from worker.encoding import DEFAULT_SITE, EncodedResults, EncodingSources, Pictures, SiteChoices, encode
+from worker.encoding.segmentation.probability import probability_on_source
 from worker.ensemble import Ensemble, LesionProbability
 from worker.lesions import Findings, find_lesions
 from worker.model_set import FULL_PROFILE
@@ -115,6 +116,7 @@ def encode_findings(
     *,
     site: SiteChoices = DEFAULT_SITE,
     predecessor: Dataset | None = None,
+    superseded: tuple[Dataset, ...] = (),
 ) -> EncodedResults:
     """Write the DICOM objects against the images they refer to.
 
@@ -124,9 +126,12 @@ def encode_findings(
         T1-post with its pixels, which the overview shows; of T1 the headers are enough.
     predecessor
         The report of an earlier revision that this one supersedes.
+    superseded
+        Headers of everything older revisions published, where the site wants it rejected.
     """
-    sources = EncodingSources(images.t1_post, images.t1, prepared.source_slices, predecessor)
-    pictures = Pictures(load_volume(images.t1_post).voxels_kji)
+    sources = EncodingSources(images.t1_post, images.t1, prepared.source_slices, predecessor, superseded)
+    shown_kji = probability_on_source(probability, prepared.source_grid) if site.probability_map else None
+    pictures = Pictures(load_volume(images.t1_post).voxels_kji, shown_kji)
     return encode(findings, report, sources, provenance, pictures, site)
 
 

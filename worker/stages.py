@@ -110,6 +110,7 @@ class Stages:
             provenance,
             site=self.site,
             predecessor=context.read_predecessor(),
+            superseded=context.read_superseded() if self.site.rejection_note else (),
         )
         return report, encoded
 

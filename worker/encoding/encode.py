@@ -19,9 +19,16 @@ from worker.encoding.codes import DEFAULT_SITE_CODES, SiteCodes
 from worker.encoding.identity import read_identity
 from worker.encoding.part10 import to_bytes
 from worker.encoding.provenance import Stamp
+from worker.encoding.rejection.build import build_rejection_note
+from worker.encoding.rejection.verify import verify_rejection_note
 from worker.encoding.report.build import build_report
 from worker.encoding.report.verify import verify_report
 from worker.encoding.segmentation.build import build_segmentation
+from worker.encoding.segmentation.probability import (
+    build_probability_map,
+    is_worth_a_map,
+    verify_probability_map,
+)
 from worker.encoding.segmentation.verify import verify_segmentation
 from worker.encoding.sources import EncodingSources
 from worker.encoding.structures.build import build_structure_set
@@ -40,9 +47,9 @@ class SiteChoices:
     structure_style
         Names and types of the regions of a structure set.
     probability_map
-        Whether to write the ensemble's mean output as a fractional segmentation.
+        Whether ``Pictures`` are to hold the ensemble's mean output, for a fractional segmentation.
     rejection_note
-        Whether a new revision rejects the objects of the one it supersedes.
+        Whether ``EncodingSources`` are to hold the superseded objects, for a note that rejects them.
     """
 
     codes: SiteCodes = DEFAULT_SITE_CODES
@@ -125,6 +132,10 @@ def encode(
         objects[ResultKind.SR] = encoding.structured_report(objects.get(ResultKind.SEG))
         if pictures is not None:
             objects |= encode_captures(findings, report, sources, stamp, pictures.t1_post_kji)
+            if pictures.probability_kji is not None and is_worth_a_map(pictures.probability_kji):
+                objects[ResultKind.PROBABILITY] = encoding.probability_map(pictures.probability_kji)
+        if sources.superseded:
+            objects[ResultKind.REJECTION] = encoding.rejection_note()
     return EncodedResults(objects)
 
 
@@ -152,6 +163,15 @@ class _Encoding:
         grid, codes = self.findings.grid, self.site.codes
         built = build_report(self.report, grid, seg, self.sources, self.provenance, codes)
         return verify_report(self._written(built), seg, grid, self.report, self.sources)
+
+    def probability_map(self, probability_kji: NDArray[np.float32]) -> Dataset:
+        built = build_probability_map(self.findings, probability_kji, self.sources, self.provenance)
+        return verify_probability_map(self._written(built), probability_kji, self.findings.grid, self.sources)
+
+    def rejection_note(self) -> Dataset:
+        superseded = self.sources.superseded
+        built = build_rejection_note(superseded, self.sources, self.provenance)
+        return verify_rejection_note(self._written(built), superseded)
 
     def _written(self, built: Dataset) -> bytes:
         return to_bytes(self.stamp.applied_to(built))

@@ -39,12 +39,15 @@ class EncodingSources:
         The source of each slice k of the T1-post volume, in k order.
     predecessor
         The report of an earlier revision that this one supersedes, if there is one.
+    superseded
+        Headers of all objects of earlier revisions that a rejection note is to name.
     """
 
     t1_post: tuple[Dataset, ...]
     t1: tuple[Dataset, ...] | None
     slices: tuple[SliceReference, ...]
     predecessor: Dataset | None = None
+    superseded: tuple[Dataset, ...] = ()
 
     @property
     def frame_of_reference_uid(self) -> str:
