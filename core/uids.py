@@ -27,6 +27,13 @@ def derive_uid(*parts: str) -> str:
     return f"{UUID_UID_ROOT}.{int.from_bytes(digest[:16], 'big')}"
 
 
+IMPLEMENTATION_CLASS_UID = derive_uid("metserve", "implementation class")
+"""Names this implementation in every file it writes and every association it negotiates (PS3.7 D.3.3.2)."""
+
+IMPLEMENTATION_VERSION_NAME = "METSERVE"
+"""Goes with it: SH, 16 characters at most."""
+
+
 def is_acceptable_uid(uid: str) -> bool:
     """Tell whether a peer's UID can be kept: digits and dots, 1 to 64 of them.
 

@@ -19,6 +19,7 @@ from pynetdicom.association import Association
 from pynetdicom.status import code_to_category
 
 from core.destinations import Destination
+from core.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from service.delivery.fallbacks import FALLBACKS
 from service.delivery.results import ResultObject
 
@@ -131,6 +132,8 @@ class _Reply:
 
 def _sender(results: Sequence[ResultObject], ae_title: str, timeout_s: float) -> AE:
     ae = AE(ae_title=ae_title)
+    ae.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
+    ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     ae.connection_timeout = timeout_s
     ae.acse_timeout = timeout_s
     ae.dimse_timeout = timeout_s

@@ -32,12 +32,12 @@ from core.headers import ENHANCED_MR_IMAGE_STORAGE, MR_IMAGE_STORAGE
 from core.logs import logger
 from core.settings import ReceiverSettings
 from core.study_store import StudyStore
-from core.uids import is_acceptable_uid
+from core.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, is_acceptable_uid
 from service.receiving.association_server import AssociationServer, SpoolingHandler
 from service.receiving.ingest import Ingest
 from service.receiving.instance_file import RefusalReason
 from service.receiving.reception import Reception, ReceptionKind
-from service.receiving.spool import IMPLEMENTATION_CLASS_UID, SpooledDataSet, SpoolingProvider
+from service.receiving.spool import SpooledDataSet, SpoolingProvider
 
 VERIFICATION = "1.2.840.10008.1.1"
 
@@ -193,7 +193,7 @@ def status_of(reception: Reception) -> int:
 def _entity(settings: ReceiverSettings) -> AE:
     entity = AE(settings.ae_title)
     entity.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
-    entity.implementation_version_name = "METSERVE"
+    entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     entity.supported_contexts = _contexts(settings)
     entity.require_called_aet = True
     entity.require_calling_aet = list(settings.calling_ae_titles)

@@ -24,15 +24,13 @@ from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
 from pynetdicom.pdu_primitives import P_DATA
 
 from core.logs import logger
-from core.uids import derive_uid, is_acceptable_uid
+from core.uids import IMPLEMENTATION_CLASS_UID, is_acceptable_uid
 
 MAX_COMMAND_BYTES = 64 * 1024
 """A C-STORE command has about 200 bytes."""
 
 MAX_INSTANCE_BYTES = 8 * 1024**3
 """More than any MR instance; an endless data set must not fill the disk."""
-
-IMPLEMENTATION_CLASS_UID = derive_uid("metserve", "implementation class")
 
 INVALID_PDU = "Evt19"
 """The state machine's event that answers with A-ABORT, PS3.8 9.2."""

@@ -99,7 +99,8 @@ def studies() -> Iterator[EncodedStudy]:
     yield make_study((), with_t1=False)
     yield make_study((SMALL,), patient=make_patient("Müller^Jörg", "ISO_IR 100"), series=lossy_series)
     first = make_study((LARGE,))
-    sources = replace(first.sources, predecessor=first.encode().sr)
+    superseded = tuple(dict(encode_everything(first, StructureStyle.NEUTRAL)).values())
+    sources = replace(first.sources, predecessor=first.encode().sr, superseded=superseded)
     yield replace(first.with_sources(sources), provenance=replace(first.provenance, revision=2))
 
 
@@ -154,7 +155,10 @@ def test_every_row_says_presence_and_source_in_the_words_that_are_explained() ->
     assert {source for _, source in words} <= {"FIXED", "COPY", "AUTO", "CONFIG"}
 
 
-def test_every_kind_that_is_encoded_has_its_table(encoded: dict[ResultKind, list[Dataset]]) -> None:
+def test_every_kind_of_result_is_encoded_and_has_its_table(
+    encoded: dict[ResultKind, list[Dataset]],
+) -> None:
+    assert set(encoded) == set(ResultKind)
     assert {kind.value for kind in encoded} <= set(ATTRIBUTES)
 
 

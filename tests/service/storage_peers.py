@@ -55,6 +55,7 @@ class StoragePeer:
         self.bytes_by_class: dict[UID, bytes] = {}
         self.associations = 0
         self.proposed: list[set[tuple[str, str]]] = []
+        self.implementations: list[tuple[str, str]] = []
         self._ae = AE(ae_title="PEER")
         self._ae.require_called_aet = True
         for sop_class in sop_classes:
@@ -68,7 +69,11 @@ class StoragePeer:
 
     def _requested(self, event: evt.Event) -> None:
         self.associations += 1
-        contexts = event.assoc.requestor.primitive.presentation_context_definition_list
+        requestor = event.assoc.requestor
+        self.implementations.append(
+            (str(requestor.implementation_class_uid), str(requestor.implementation_version_name))
+        )
+        contexts = requestor.primitive.presentation_context_definition_list
         self.proposed.append(
             {(str(c.abstract_syntax), str(syntax)) for c in contexts for syntax in c.transfer_syntax}
         )

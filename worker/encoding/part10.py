@@ -9,10 +9,7 @@ from pydicom.config import disable_value_validation
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
-from core.uids import derive_uid
-
-IMPLEMENTATION_CLASS_UID = derive_uid("metserve", "implementation class")
-IMPLEMENTATION_VERSION_NAME = "METSERVE"
+from core.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 
 def file_meta_for(dataset: Dataset) -> FileMetaDataset:

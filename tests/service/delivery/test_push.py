@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 from threading import Event
 
 from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
 from pynetdicom import AE, evt
 
+from core.uids import IMPLEMENTATION_CLASS_UID
 from service.delivery.push import on_connected
+from tests.service.delivery_desk import deliver, destination
+from tests.service.service_records import MovedClock, Records
 from tests.service.storage_peers import storage_peer
 
 
@@ -30,3 +34,11 @@ def test_small_messages_leave_at_once() -> None:
         assert transport.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         association.release()
     assert connected.is_set()
+
+
+def test_a_peer_is_told_that_metserve_sends_and_not_which_library(tmp_path: Path) -> None:
+    records = Records(tmp_path)
+    records.add_job(kinds=("sr",))
+    with storage_peer() as peer:
+        deliver(records, MovedClock(), destination(peer.port, objects=("sr",)))
+    assert peer.implementations == [(IMPLEMENTATION_CLASS_UID, "METSERVE")]
