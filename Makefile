@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 TRAINING := .venv-training
 
 .DEFAULT_GOAL := help
-.PHONY: help setup training-env peers demo test check fix bench accuracy lock clean
+.PHONY: help setup training-env peers demo test check fix bench accuracy conformance lock clean
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,9 @@ accuracy: setup  ## Found against inserted in three studies, every member (minut
 bench: setup  ## Stage times and memory of the analysis, and accuracy and time of the registration
 	$(BIN)/python benchmarks/analysis.py
 	$(BIN)/python benchmarks/registration.py
+
+conformance: setup peers  ## Results as other programs read them, in every geometry (docs/conformance)
+	$(BIN)/python scripts/conformance.py
 
 lock: setup  ## Pin the requirements anew (needs uv)
 	scripts/lock.sh

@@ -43,7 +43,7 @@ def remarks_of_pixelmed(report: Path) -> list[str]:
     """Return the errors and warnings of PixelMed's validator of structured reports, each kind once."""
     if not PIXELMED.exists():
         pytest.skip("PixelMed is not installed")
-    command = [program("java"), "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", *PIXELMED_LIMITS]
+    command = [program("java"), "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx4g", *PIXELMED_LIMITS]
     command += ["-cp", str(PIXELMED), "com.pixelmed.validate.DicomSRValidator", str(report)]
     run = subprocess.run(command, capture_output=True, text=True)
     lines = (run.stdout + run.stderr).splitlines()
@@ -53,9 +53,9 @@ def remarks_of_pixelmed(report: Path) -> list[str]:
 
 
 def _without_place(line: str) -> str:
-    """Return a remark without the place in the tree: the kind, the concept and what is wrong with it."""
-    line = re.sub(r"(?:within )?[\d.]+: /CONTAINER \S*.*?(?=(?:[A-Z0-9]+ \([^()]*\): )|: Missing)", "", line)
-    return re.sub(r"\s+", " ", line)
+    """Return a remark without the place in the tree, but for the group that an error lies in."""
+    line = re.sub(r"within (?:\d+\.)*(\d+): /.*?/CONTAINER \(125007,\S+ \S+\): ", r"in group \1: ", line)
+    return re.sub(r"(?:\d+\.)+\d+: /.*/(?=[A-Z0-9]+ \()", "", line)
 
 
 def judge_versions() -> dict[str, str]:
