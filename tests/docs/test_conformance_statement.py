@@ -166,11 +166,12 @@ def test_objects_hold_what_the_tables_say_and_nothing_else(encoded: dict[ResultK
     assert [e for kind, datasets in encoded.items() for d in datasets for e in departures(kind, d)] == []
 
 
-def test_the_content_tree_of_the_report_is_the_one_described(
-    encoded: dict[ResultKind, list[Dataset]],
+@pytest.mark.parametrize("kind", [ResultKind.SR, ResultKind.REJECTION])
+def test_the_content_tree_is_the_one_described(
+    encoded: dict[ResultKind, list[Dataset]], kind: ResultKind
 ) -> None:
-    described = tree_rows(tables("tree")["sr"])
-    trees = [list(content_items(dataset)) for dataset in encoded[ResultKind.SR]]
+    described = tree_rows(tables("tree")[kind])
+    trees = [list(content_items(dataset)) for dataset in encoded[kind]]
     assert {item for tree in trees for item in tree} == set(described)
 
 
