@@ -1,6 +1,6 @@
 -- Sends every MR series to metserve as soon as it is stable.
 --
--- Loop guard, twice: metserve's results are SEG and SR, not MR, and whatever came from metserve's AE
+-- Loop guard, twice: none of metserve's results is MR, and whatever came from metserve's AE
 -- title is never sent back to it.
 
 local TARGET = "metserve"     -- a name of DicomModalities in orthanc.json
