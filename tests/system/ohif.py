@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import mimetypes
 import threading
@@ -13,7 +15,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
-from playwright.sync_api import Browser, Page, sync_playwright
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from playwright.sync_api import Browser, Locator, ViewportSize, sync_playwright
 
 from tests.system.peers import REPOSITORY, Archive
 
@@ -42,7 +47,13 @@ ISOLATION_HEADERS = {
 }
 """Browsers share memory between a page's workers only under these."""
 
-SIZE = {"width": 1600, "height": 1000}
+SIZE: ViewportSize = {"width": 1600, "height": 1000}
+
+NO_TOUR = "localStorage.setItem('shownTours', JSON.stringify(['basicViewerTour']))"
+"""The tour for new users would lie over everything."""
+
+PALETTE_COLOURS = 48
+"""Enough for grey and a few outlines; a picture of the page stays below 300 kB."""
 
 
 def viewer_config(root: str) -> str:
@@ -88,10 +99,7 @@ class ViewerServer:
 
     def __init__(self, archive: Archive) -> None:
         assert VIEWER.is_dir(), "the viewer is not installed: run scripts/viewer.sh"
-        self._pacs = httpx.Client(
-            base_url=archive.http.base_url, auth=("test", "test"), timeout=PROXY_LIMIT_S
-        )
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self._pacs, archive.DICOMWEB_ROOT))
+        self._server = _HttpServer(archive)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     @property
@@ -105,49 +113,63 @@ class ViewerServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
-        self._pacs.close()
+        self._server.pacs.close()
 
 
-def _handler(pacs: httpx.Client, dicomweb_root: str) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+class _HttpServer(ThreadingHTTPServer):
+    """Knows the PACS, for the handler of each request."""
 
-        def do_GET(self) -> None:
-            path = urlsplit(self.path).path
-            if path.startswith(dicomweb_root):
-                self._pass_on()
-            elif path == "/app-config.js":
-                self._answer(viewer_config(dicomweb_root.rstrip("/")).encode(), "text/javascript")
-            else:
-                self._serve_file(path)
+    daemon_threads = True
+    block_on_close = False
+    """A browser keeps its connections open."""
 
-        def _pass_on(self) -> None:
-            host = self.headers["Host"]
-            answer = pacs.get(
-                self.path,
-                headers={"Accept": self.headers.get("Accept", "*/*"), "Forwarded": f"host={host};proto=http"},
-            )
-            self._answer(answer.content, answer.headers.get("Content-Type", ""), answer.status_code)
+    def __init__(self, archive: Archive) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.dicomweb_root = archive.DICOMWEB_ROOT
+        self.pacs = httpx.Client(base_url=archive.http.base_url, auth=("test", "test"), timeout=PROXY_LIMIT_S)
 
-        def _serve_file(self, path: str) -> None:
-            file = (VIEWER / path.lstrip("/")).resolve()
-            if not file.is_file() or not file.is_relative_to(VIEWER.resolve()):
-                file = VIEWER / "index.html"  # the viewer's own routes, such as /viewer
-            kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-            self._answer(file.read_bytes(), kind)
 
-        def _answer(self, body: bytes, kind: str, status: int = HTTPStatus.OK) -> None:
-            self.send_response(status)
-            for name, value in {**ISOLATION_HEADERS, "Content-Type": kind}.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _HttpServer
+
+    def do_GET(self) -> None:
+        path = urlsplit(self.path).path
+        if path.startswith(self.server.dicomweb_root):
+            self._pass_on()
+        elif path == "/app-config.js":
+            config = viewer_config(self.server.dicomweb_root.rstrip("/"))
+            self._answer(config.encode(), "text/javascript")
+        else:
+            self._serve_file(path)
+
+    def _pass_on(self) -> None:
+        """Ask the PACS; it names this server in the addresses it answers with."""
+        headers = {
+            "Accept": self.headers.get("Accept", "*/*"),
+            "Forwarded": f"host={self.headers['Host']};proto=http",
+        }
+        answer = self.server.pacs.get(self.path, headers=headers)
+        self._answer(answer.content, answer.headers.get("Content-Type", ""), answer.status_code)
+
+    def _serve_file(self, path: str) -> None:
+        file = (VIEWER / path.lstrip("/")).resolve()
+        if not file.is_file() or not file.is_relative_to(VIEWER.resolve()):
+            file = VIEWER / "index.html"  # the viewer's own routes, such as /viewer
+        kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+        self._answer(file.read_bytes(), kind)
+
+    def _answer(self, body: bytes, kind: str, status: int = HTTPStatus.OK) -> None:
+        self.send_response(status)
+        for name, value in {**ISOLATION_HEADERS, "Content-Type": kind}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        with contextlib.suppress(ConnectionError):  # the browser left
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
-            """Say nothing: the PACS has a log."""
-
-    return Handler
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
+        """Say nothing: the PACS has a log."""
 
 
 @contextmanager
@@ -162,11 +184,66 @@ def headless_browser() -> Iterator[Browser]:
             browser.close()
 
 
-def open_study(browser: Browser, server: ViewerServer, study_instance_uid: str, mode: str) -> Page:
-    """Open a study in one of the viewer's modes, and wait until an image is drawn."""
-    page = browser.new_page(viewport=SIZE)
-    page.set_default_timeout(STEP_LIMIT_MS)
-    page.goto(f"{server.origin}/{mode}?StudyInstanceUIDs={study_instance_uid}")
-    page.wait_for_selector("[data-cy='study-browser-thumbnail']")
-    page.wait_for_selector("canvas.cornerstone-canvas")
-    return page
+class OpenStudy:
+    """A study in the viewer, and what a reader does there."""
+
+    def __init__(self, browser: Browser, server: ViewerServer, study_instance_uid: str) -> None:
+        self.page = browser.new_page(viewport=SIZE)
+        self.page.set_default_timeout(STEP_LIMIT_MS)
+        self.requests: list[str] = []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.add_init_script(NO_TOUR)
+        self.page.goto(f"{server.origin}/viewer?StudyInstanceUIDs={study_instance_uid}")
+        self._canvas.wait_for()
+
+    @property
+    def _canvas(self) -> Locator:
+        return self.page.locator("canvas.cornerstone-canvas").first
+
+    def series(self) -> list[str]:
+        """Return modality and description of each series of the study."""
+        labels = ("series-modality-label", "series-description-label")
+        modalities, names = (self.page.locator(f"[data-cy='{label}']").all_inner_texts() for label in labels)
+        return [f"{modality} {name}" for modality, name in zip(modalities, names, strict=True)]
+
+    def open(self, description: str) -> None:
+        """Open a series of results over the images."""
+        rows = self.page.locator("[data-cy='study-browser-thumbnail-no-image']")
+        rows.filter(has=self.page.get_by_text(description, exact=True)).dblclick()
+
+    def load_regions(self, description: str) -> list[str]:
+        """Open segmentation or structure set, agree to load it; return the names the panel lists."""
+        self.open(description)
+        self.page.locator("[data-cy='yes-hydrate-btn']").click()
+        self.page.locator("[data-cy='panelSegmentation-btn']").click()
+        titles = self.page.locator("[data-cy='data-row-title']")
+        titles.first.wait_for()
+        return titles.all_inner_texts()
+
+    def go_to(self, region: str) -> None:
+        """Click a region in the panel: the viewer jumps to it."""
+        self.page.locator("[data-cy='data-row-title']", has_text=region).click()
+
+    def instance_number(self) -> int:
+        """Return the number of the image shown, as it stands in its corner: I:42 (31/72)."""
+        text = self.page.locator("[data-cy='viewport-overlay-bottom-right']").inner_text()
+        return int(text.split("(")[0].strip().removeprefix("I:"))
+
+    def drawn_text(self) -> str:
+        """Return what is written over the image."""
+        return " ".join(self.page.locator("[data-cy='viewport-pane'] svg text").all_text_contents())
+
+    def picture(self) -> NDArray[np.int16]:
+        """Return what is seen of the image and over it, (rows, columns, RGB)."""
+        box = self._canvas.bounding_box()
+        assert box is not None, "the image is on the page"
+        content = self.page.screenshot(clip=box)
+        return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"), dtype=np.int16)
+
+    def save(self, path: Path) -> None:
+        """Keep the whole page as a PNG of few colours."""
+        image = Image.open(io.BytesIO(self.page.screenshot())).convert("RGB")
+        image.quantize(PALETTE_COLOURS).save(path, optimize=True)
+
+    def close(self) -> None:
+        self.page.close()
