@@ -6,8 +6,9 @@ lesions that do not touch never cross. Its area is that of the part's voxels, ho
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from contourpy import LineType, contour_generator
@@ -27,8 +28,11 @@ LEVELS = (-1.0, 2.0)
 """Levels of the smoothed mask (0 to 1) between which the outline with the voxels' area lies: at the lower
 one it passes near the outer centres, at the higher one near the inner ones."""
 
-HALVINGS = 16
-"""Of the interval of levels: leaves far less than the tolerance of the area."""
+AREA_CLOSE_ENOUGH = 1e-4
+"""Share of the area: a hundredth of the tolerance ends the search for the level."""
+
+MOST_TRIALS = 24
+"""Of levels: most searches end after ten; where the area jumps, some never do."""
 
 AREA_TOLERANCE = 0.01
 """Share of the area. Where a level brings two corners together the area jumps; an outline that misses its
@@ -111,16 +115,27 @@ def _slice_polygons(labels: NDArray[np.uint16], number: int) -> Iterator[Polygon
 def _smooth_polygons(part: NDArray[np.bool_]) -> list[Polygon]:
     """Return sub-voxel outlines with the area of the part; nothing where there are none."""
     smoothed = ndimage.gaussian_filter(part.astype(float), SMOOTHING_VOXELS)
-    area = float(part.sum())
-    low, high = LEVELS
-    for _ in range(HALVINGS):
-        level = (low + high) / 2
-        if _area(_contours(smoothed, part, level)) > area:
-            low = level
-        else:
-            high = level
-    polygons = _contours(smoothed, part, high)
+    polygons = _with_area(float(part.sum()), partial(_contours, smoothed, part))
     return polygons if _is_faithful(polygons, part) else []
+
+
+def _with_area(area: float, contours_at: Callable[[float], list[Polygon]]) -> list[Polygon]:
+    """Return the contours at the level where they enclose an area: false position, Illinois' way."""
+    low, high = LEVELS
+    over, under = (_area(contours_at(level)) / area - 1 for level in LEVELS)
+    last = 0.0
+    for _ in range(MOST_TRIALS):
+        level = low + (high - low) * over / (over - under)
+        polygons = contours_at(level)
+        excess = _area(polygons) / area - 1
+        if abs(excess) <= AREA_CLOSE_ENOUGH:
+            break
+        if excess > 0:
+            low, over, under = level, excess, under / 2 if last > 0 else under
+        else:
+            high, under, over = level, excess, over / 2 if last < 0 else over
+        last = excess
+    return polygons
 
 
 def _is_faithful(polygons: list[Polygon], part: NDArray[np.bool_]) -> bool:

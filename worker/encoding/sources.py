@@ -92,12 +92,12 @@ def plane_uid(k: int) -> str:
 
 
 def instance_references(datasets: Sequence[Dataset]) -> list[Dataset]:
-    """Return the headers a report needs of the instances it refers to."""
-    references = []
+    """Return the headers a report needs of what it refers to: the first in full, of the others the UIDs."""
+    references: list[Dataset] = []
     for dataset in datasets:
-        reference = _blank_image(dataset)
-        reference.SOPClassUID = dataset.SOPClassUID
-        reference.SOPInstanceUID = dataset.SOPInstanceUID
+        reference = Dataset() if references else _blank_image(dataset)
+        for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
+            setattr(reference, keyword, dataset[keyword].value)
         references.append(reference)
     return references
 

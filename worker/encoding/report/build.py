@@ -9,34 +9,30 @@ from highdicom.sr import (
     Comprehensive3DSR,
     DeviceObserverIdentifyingAttributes,
     MeasurementReport,
-    MeasurementsAndQualitativeEvaluations,
     ObservationContext,
     ObserverContext,
-    PlanarROIMeasurementsAndQualitativeEvaluations,
-    VolumetricROIMeasurementsAndQualitativeEvaluations,
 )
 from highdicom.sr.coding import CodedConcept
 from pydicom import Dataset
 from pydicom.sr.coding import Code
 
 from core.geometry import Grid
-from core.lesion import FindingsReport, Lesion
+from core.lesion import FindingsReport
 from core.provenance import MANUFACTURER, MODEL_NAME, Provenance
 from worker.encoding import codes
 from worker.encoding.codes import SiteCodes
-from worker.encoding.provenance import device_serial_number, equipment_attributes, series_description
+from worker.encoding.provenance import (
+    algorithm_of_measurements,
+    device_serial_number,
+    equipment_attributes,
+    series_description,
+)
 from worker.encoding.report.image_library import image_library
 from worker.encoding.report.measurement_groups import lesion_group, long_axis_group, summary_group
 from worker.encoding.sources import EncodingSources, instance_references
 
 SR_SERIES_NUMBER = 9002
 """After the segmentation."""
-
-Group = (
-    MeasurementsAndQualitativeEvaluations
-    | VolumetricROIMeasurementsAndQualitativeEvaluations
-    | PlanarROIMeasurementsAndQualitativeEvaluations
-)
 
 DEVICE_OBSERVER = Code("121007", "DCM", "Device")
 
@@ -58,10 +54,10 @@ def build_report(
     segmentation
         The SEG the lesions are segments of; None for a study without lesions.
     """
-    evidence = instance_references([*sources.t1_post, *(sources.t1 or ())])
+    evidence = [*instance_references(sources.t1_post), *instance_references(sources.t1 or ())]
     document = Comprehensive3DSR(
         evidence=evidence if segmentation is None else [*evidence, segmentation],
-        content=_content(report, grid, segmentation, sources, provenance, site_codes)[0],
+        content=_content(report, provenance, site_codes)[0],
         coding_schemes=[_private_scheme()],
         previous_versions=None if sources.predecessor is None else [sources.predecessor],
         is_complete=True,
@@ -70,17 +66,16 @@ def build_report(
         **_series_attributes(provenance),
         **equipment_attributes(provenance),
     )
-    _add_image_library(document, sources)
+    library = image_library([sources.t1_post] if sources.t1 is None else [sources.t1_post, sources.t1])
+    *_, measurements = document.ContentSequence
+    # Only now: highdicom copies and walks what it is given, and these are nearly all of it.
+    document.ContentSequence.insert(len(document.ContentSequence) - 1, library)  # TID 1500
+    if segmentation is not None:
+        algorithm = algorithm_of_measurements(provenance)
+        for lesion in report.lesions:
+            measurements.ContentSequence.extend(lesion_group(lesion, segmentation, sources, algorithm))
+            measurements.ContentSequence.extend(long_axis_group(lesion, sources, grid))
     return document
-
-
-def _add_image_library(document: Comprehensive3DSR, sources: EncodingSources) -> None:
-    """Put the library before Imaging Measurements (TID 1500).
-
-    Only now: highdicom copies and walks all it is given, and the library is most of it.
-    """
-    series = [sources.t1_post] if sources.t1 is None else [sources.t1_post, sources.t1]
-    document.ContentSequence.insert(len(document.ContentSequence) - 1, image_library(series))
 
 
 def _series_attributes(provenance: Provenance) -> dict[str, Any]:
@@ -93,33 +88,14 @@ def _series_attributes(provenance: Provenance) -> dict[str, Any]:
     }
 
 
-def _content(
-    report: FindingsReport,
-    grid: Grid,
-    segmentation: Dataset | None,
-    sources: EncodingSources,
-    provenance: Provenance,
-    site_codes: SiteCodes,
-) -> MeasurementReport:
-    groups: list[Group] = [summary_group(report, provenance)]
-    if segmentation is not None:
-        for lesion in report.lesions:
-            groups += _groups_of(lesion, grid, segmentation, sources, provenance)
+def _content(report: FindingsReport, provenance: Provenance, site_codes: SiteCodes) -> MeasurementReport:
+    """Return the content tree with the summary as its only measurement group."""
     return MeasurementReport(
         observation_context=ObservationContext(observer_device_context=_observer(provenance)),
         procedure_reported=CodedConcept.from_code(site_codes.procedure_reported),
-        imaging_measurements=groups,
+        imaging_measurements=[summary_group(report, provenance)],
         title=CodedConcept.from_code(codes.IMAGING_MEASUREMENT_REPORT),
     )
-
-
-def _groups_of(
-    lesion: Lesion, grid: Grid, segmentation: Dataset, sources: EncodingSources, provenance: Provenance
-) -> list[Group]:
-    return [
-        lesion_group(lesion, segmentation, sources, provenance),
-        long_axis_group(lesion, sources, grid),
-    ]
 
 
 def _observer(provenance: Provenance) -> ObserverContext:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from highdicom.sr import (
+    AlgorithmIdentification,
     FindingSite,
     GraphicTypeValues,
     ImageRegion,
@@ -62,14 +63,14 @@ def summary_group(report: FindingsReport, provenance: Provenance) -> Measurement
 
 
 def lesion_group(
-    lesion: Lesion, segmentation: Dataset, sources: EncodingSources, provenance: Provenance
+    lesion: Lesion, segmentation: Dataset, sources: EncodingSources, algorithm: AlgorithmIdentification
 ) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
     """Return the TID 1411 group of a lesion, tied to its segment."""
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(lesion.tracking_uid, lesion.tracking_id),
         finding_type=codes.NEOPLASM_SECONDARY,
         finding_sites=[_finding_site(lesion.location)],
-        algorithm_id=algorithm_of_measurements(provenance),
+        algorithm_id=algorithm,
         referenced_segment=ReferencedSegment(
             sop_class_uid=segmentation.SOPClassUID,
             sop_instance_uid=segmentation.SOPInstanceUID,
