@@ -43,7 +43,7 @@ def remarks_of_pixelmed(report: Path) -> list[str]:
     """Return the errors and warnings of PixelMed's validator of structured reports, each kind once."""
     if not PIXELMED.exists():
         pytest.skip("PixelMed is not installed")
-    command = [program("java"), "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx4g", *PIXELMED_LIMITS]
+    command = [program("java"), "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", *PIXELMED_LIMITS]
     command += ["-cp", str(PIXELMED), "com.pixelmed.validate.DicomSRValidator", str(report)]
     run = subprocess.run(command, capture_output=True, text=True)
     lines = (run.stdout + run.stderr).splitlines()
