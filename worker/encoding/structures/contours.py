@@ -17,6 +17,10 @@ from worker.volumes import SliceReference
 DECIMALS_MM = 4
 """Of a coordinate that changes along a contour: far below a voxel, and a contour stays below 64 KiB."""
 
+TOLD_APART_MM = 0.002
+"""Shift of a point that differs from the one before in z alone, as on sagittal and coronal slices:
+plastimatch 1.9 takes both for one and makes a triangle of a rectangle. No volume notices it."""
+
 
 def contour_items(
     outlines: Sequence[Outline], planes: Sequence[Plane], slices: Sequence[SliceReference]
@@ -37,9 +41,20 @@ def contour_items(
         item.ContourGeometricType = "CLOSED_PLANAR"
         item.NumberOfContourPoints = len(outline.points_ji)
         item.ContourNumber = number
-        item.ContourData = _decimal_strings(planes[outline.k].to_lps_mm(outline.points_ji))
+        item.ContourData = _decimal_strings(_told_apart(outline, planes[outline.k]))
         items.append(item)
     return items
+
+
+def _told_apart(outline: Outline, plane: Plane) -> NDArray[np.float64]:
+    """Return the points in LPS mm, neighbours apart in x or y; a keyhole's two ways stay on each other."""
+    points_lps_mm = plane.to_lps_mm(outline.points_ji)
+    if len(np.unique(outline.points_ji, axis=0)) < len(points_lps_mm):
+        return points_lps_mm
+    step = max(plane.step_j_lps_mm, plane.step_i_lps_mm, key=lambda along: float(np.hypot(*along[:2])))
+    apart_mm = np.abs(points_lps_mm - np.roll(points_lps_mm, 1, axis=0))[:, :2].max(axis=1)
+    shift_mm = np.where(apart_mm < TOLD_APART_MM / 2, TOLD_APART_MM, 0.0)
+    return np.asarray(points_lps_mm + np.outer(shift_mm, step / np.linalg.norm(step)))
 
 
 def _decimal_strings(points_lps_mm: NDArray[np.float64]) -> list[str]:

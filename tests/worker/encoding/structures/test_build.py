@@ -44,6 +44,8 @@ EIGHTY = tuple(
     for j in (2, 8, 14, 20)
     for i in (1, 6, 11, 16)
 )
+CORONAL: Orientation = ((1.0, 0.0, 0.0), (0.0, 0.0, -1.0))
+FEET_ALONG_THE_ROWS: Orientation = ((0.0, 0.0, -1.0), (0.0, 1.0, 0.0))
 NEGATED_COSINES: Orientation = ((-1.0, 0.0, 0.0), (0.0, -1.0, 0.0))
 
 
@@ -152,6 +154,18 @@ def test_contours_of_an_axial_slice_are_at_its_position_to_the_last_digit() -> N
     for contour in from_bytes(written(study)).ROIContourSequence[0].ContourSequence:
         uid = contour.ContourImageSequence[0].ReferencedSOPInstanceUID
         assert {float(z) for z in contour.ContourData[2::3]} == {float(z_of[uid])}
+
+
+@pytest.mark.parametrize("orientation", [SAGITTAL, CORONAL, FEET_ALONG_THE_ROWS])
+def test_no_neighbours_along_a_contour_differ_in_z_alone(orientation: Orientation) -> None:
+    study = make_study((LARGE, BESIDE_LARGE), make_grid(orientation=orientation))
+    content = written(study)
+    for region in from_bytes(content).ROIContourSequence:
+        for contour in region.ContourSequence:
+            points = np.array(contour.ContourData, dtype=float).reshape(-1, 3)
+            apart_mm = np.abs(points - np.roll(points, 1, axis=0))[:, :2].max(axis=1)
+            assert apart_mm.min() >= 0.001
+    verify_structure_set(content, study.findings, study.sources, StructureStyle.NEUTRAL)
 
 
 def test_contours_follow_a_slice_whose_orientation_differs_in_its_last_digits() -> None:
