@@ -62,9 +62,11 @@ class Solid:
 
     @classmethod
     def from_mask(cls, mask_kji: NDArray[np.bool_], grid: Grid) -> Solid:
-        """Thin the mask out to ``FIT_SPACING_MM`` and measure it; it must hold a voxel."""
+        """Thin the mask out to ``FIT_SPACING_MM`` and measure it; a ValueError where nothing is left."""
         share_kji, coarse = _thinned(*_cropped(mask_kji, grid))
         inside = share_kji >= 0.5
+        if not inside.any():
+            raise ValueError(f"the mask fills no block of {FIT_SPACING_MM} mm, expected a body")
         distance_mm = _signed_distance_mm(share_kji, coarse)
         voxels_lps_mm = coarse.to_lps_mm(np.argwhere(inside))
         centre = voxels_lps_mm.mean(axis=0)

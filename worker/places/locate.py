@@ -66,7 +66,16 @@ def fit_to_atlas(brain_kji: NDArray[np.bool_], grid: Grid, atlas: Atlas) -> NDAr
     """Return the 4 x 4 map of LPS mm onto the atlas's mm; None where the brain does not fit the atlas."""
     if not brain_kji.any():
         return None
-    lps_to_mni = fit_affine(Solid.from_mask(brain_kji, grid), Solid.from_mask(atlas.brain_kji, atlas.grid))
+    try:
+        lps_to_mni = fit_affine(
+            Solid.from_mask(brain_kji, grid), Solid.from_mask(atlas.brain_kji, atlas.grid)
+        )
+    except (
+        ArithmeticError,
+        ValueError,
+    ) as error:  # a mask without a body; the lesions are reported all the same
+        logger().warning("the atlas cannot be fitted: lesions have no region", error=str(error))
+        return None
     overlap = _overlap(brain_kji, grid, lps_to_mni, atlas)
     stretches = np.linalg.svd(lps_to_mni[:3, :3], compute_uv=False)
     believed = SCALES[0] <= stretches[-1] and stretches[0] <= SCALES[1]

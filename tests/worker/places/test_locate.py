@@ -104,6 +104,16 @@ def test_what_is_no_brain_is_not_placed(head: Head) -> None:
     assert {lesion.location for lesion in located.lesions} == {NO_LOCATION}
 
 
+@pytest.mark.parametrize("edge", [1, 4])
+def test_a_mask_that_no_atlas_can_be_fitted_to_costs_the_places_and_not_the_result(
+    head: Head, edge: int
+) -> None:
+    crumb = np.zeros_like(head.brain_mask)
+    crumb[20 : 20 + edge, 20 : 20 + edge, 20 : 20 + edge] = True
+    located = locate_lesions(findings_at(head, head.grid), prepared(crumb, head.grid))
+    assert {lesion.location for lesion in located.lesions} == {NO_LOCATION}
+
+
 def test_without_lesions_nothing_is_fitted(head: Head) -> None:
     negative = make_findings((), head.grid)
     assert locate_lesions(negative, prepared(np.zeros((1, 1, 1), dtype=np.bool_), head.grid)) is negative
