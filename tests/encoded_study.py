@@ -84,12 +84,14 @@ def make_findings(boxes: Sequence[Box], grid: Grid) -> Findings:
     for number, box in enumerate(boxes, 1):
         assert not labels[box].any(), f"box {number} overlaps another one"
         labels[box] = number
-    return Findings(labels, grid, tuple(_measure(labels, grid, n) for n in range(1, len(boxes) + 1)))
+    filled_voxels = np.bincount(fill_lesions(labels).ravel(), minlength=len(boxes) + 1).tolist()
+    lesions = (_measure(box, grid, n, filled_voxels[n]) for n, box in enumerate(boxes, 1))
+    return Findings(labels, grid, tuple(lesions))
 
 
-def _measure(labels: NDArray[np.uint16], grid: Grid, number: int) -> Lesion:
+def _measure(box: Box, grid: Grid, number: int, filled_voxels: int) -> Lesion:
     """Measures of a box of voxels; its axes run along rows and columns of its first slice."""
-    voxels = np.argwhere(labels == number)
+    voxels = np.argwhere(np.ones([edge.stop - edge.start for edge in box])) + [edge.start for edge in box]
     low, high = voxels.min(axis=0), voxels.max(axis=0)
     points = grid.to_lps_mm(voxels)
     edges = grid.to_lps_mm([low - 0.5, high + 0.5])
@@ -100,7 +102,7 @@ def _measure(labels: NDArray[np.uint16], grid: Grid, number: int) -> Lesion:
         tracking_id=f"BM-{number:02d}",
         tracking_uid=derive_uid(STUDY_UID, "lesion", str(number)),
         volume_mm3=len(voxels) * grid.voxel_volume_mm3,
-        filled_volume_mm3=int((fill_lesions(labels) == number).sum()) * grid.voxel_volume_mm3,
+        filled_volume_mm3=filled_voxels * grid.voxel_volume_mm3,
         centroid_lps_mm=_vector(points.mean(axis=0)),
         extent_min_lps_mm=_vector(edges.min(axis=0)),
         extent_max_lps_mm=_vector(edges.max(axis=0)),

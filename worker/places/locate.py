@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from core.geometry import Grid
 from core.lesion import NO_LOCATION, Location, Region, Side
@@ -55,9 +56,10 @@ def locate_lesions(findings: Findings, prepared: PreparedVolumes) -> Findings:
     lps_to_mni = fit_to_atlas(prepared.brain_mask_kji, prepared.grid, atlas)
     if lps_to_mni is None:
         return findings
+    boxes = ndimage.find_objects(findings.label_map_kji)
     located = tuple(
-        replace(lesion, location=_place(_voxels_lps_mm(findings, lesion.number), lps_to_mni, atlas))
-        for lesion in findings.lesions
+        replace(lesion, location=_place(_voxels_lps_mm(findings, lesion.number, box), lps_to_mni, atlas))
+        for lesion, box in zip(findings.lesions, boxes, strict=True)
     )
     return replace(findings, lesions=located)
 
@@ -105,8 +107,9 @@ def _overlap(
     return float(2 * both / (brain_voxels + np.count_nonzero(atlas.brain_kji)))
 
 
-def _voxels_lps_mm(findings: Findings, number: int) -> NDArray[np.float64]:
-    return findings.grid.to_lps_mm(np.argwhere(findings.label_map_kji == number))
+def _voxels_lps_mm(findings: Findings, number: int, box: tuple[slice, ...]) -> NDArray[np.float64]:
+    index_kji = np.argwhere(findings.label_map_kji[box] == number) + [edge.start for edge in box]
+    return findings.grid.to_lps_mm(index_kji)
 
 
 def _place(voxels_lps_mm: NDArray[np.float64], lps_to_mni: NDArray[np.float64], atlas: Atlas) -> Location:

@@ -41,10 +41,10 @@ from tests.located_study import EVERY_PLACE, placed
 from worker.encoding import to_bytes
 
 SEVERAL = (LARGE, SMALL, ON_FIRST_SLICE, ONE_VOXEL)
-EIGHTY = tuple(
+FORTY = tuple(
     (slice(k, k + 2), slice(j, j + 3), slice(i, i + 3))
     for k in (0, 3, 6, 9, 12)
-    for j in (2, 8, 14, 20)
+    for j in (2, 14)
     for i in (1, 6, 11, 16)
 )
 
@@ -74,7 +74,7 @@ def test_the_synthetic_sources_are_valid_themselves(series: SeriesMaker, tmp_pat
         pytest.param((ONE_VOXEL,), id="one voxel"),
         pytest.param((ON_FIRST_SLICE,), id="on the first slice"),
         pytest.param(SEVERAL, id="several"),
-        pytest.param(EIGHTY, id="eighty"),
+        pytest.param(FORTY, id="forty"),
     ],
 )
 def test_the_validator_finds_no_error(series: SeriesMaker, boxes: Sequence[Box], tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_dcmqi_reads_zero_lesions_of_a_negative_study(tmp_path: Path) -> None:
 
 
 def test_the_validator_accepts_every_place_in_the_brain(tmp_path: Path) -> None:
-    study = placed(make_study(EIGHTY[:16], make_grid((16, 24, 20))), EVERY_PLACE)
+    study = placed(make_study(FORTY[:16], make_grid((16, 24, 20))), EVERY_PLACE)
     results = study.encode()
     for dataset in (results.seg, results.sr):
         assert dataset is not None

@@ -135,16 +135,18 @@ def _check_place(
     shape_ji: tuple[int, int],
 ) -> None:
     """Check that contours lie in their images' planes, around the lesion's voxel centres and no other."""
-    enclosed: set[tuple[int, ...]] = set()
+    enclosed: list[NDArray[np.int64]] = []
     for contour in region.contours:
         k = sources.slices.index(contour.source)
         points_ji, off_mm = to_plane_ji(planes[k], contour.points_lps_mm)
         if off_mm > PLANE_TOLERANCE_MM:
             raise Defect(f"a contour of {region.name} lies {off_mm:.4f} mm off the image it refers to")
-        enclosed |= {(k, j, i) for j, i in np.argwhere(centres_inside(points_ji, shape_ji)).tolist()}
-    if enclosed != {tuple(voxel) for voxel in voxels_kji.tolist()}:
+        voxels_ji = np.argwhere(centres_inside(points_ji, shape_ji))
+        enclosed.append(np.insert(voxels_ji, 0, k, axis=1))
+    found_kji = np.unique(np.concatenate(enclosed), axis=0)
+    if not np.array_equal(found_kji, np.unique(voxels_kji, axis=0)):
         raise Defect(
-            f"contours of {region.name} enclose {len(enclosed)} voxel centres, "
+            f"contours of {region.name} enclose {len(found_kji)} voxel centres, "
             f"expected {len(voxels_kji)} at the same places"
         )
 
