@@ -203,12 +203,11 @@ class Courier:
             kinds = (ResultKind.NOTICE,) if job.state == JobState.UNSUITABLE else destination.objects
             found = [result_object(self._store, job, kind) for kind in with_fallbacks(kinds)]
         results = [result for result in found if result is not None]
-        for result in results:
+        wanted = [result for result in results if result.kind in kinds]
+        for result in wanted:
             check_unchanged(result)
-        return _Parcel(
-            wanted=[result for result in results if result.kind in kinds],
-            spare=[result for result in results if result.kind not in kinds],
-        )
+        spare = [result for result in results if result.kind not in kinds and _is_fit_to_send(result)]
+        return _Parcel(wanted, spare)
 
     def _push(self, parcel: _Parcel, destination: Destination) -> PushReport:
         if not parcel.wanted:
@@ -256,6 +255,16 @@ class Courier:
 
     def _expired(self, claim: Claim) -> bool:
         return self._clock() - claim.created_at >= timedelta(seconds=self._settings.retry_for_s)
+
+
+def _is_fit_to_send(spare: ResultObject) -> bool:
+    """Tell whether a fallback is what was published; one that is not keeps nobody from what was asked for."""
+    try:
+        check_unchanged(spare)
+    except Defect as error:
+        logger().error("a fallback cannot be sent", kind=spare.kind, error=str(error))
+        return False
+    return True
 
 
 def _succeeds(step: Callable[[], object], name: str, **facts: str) -> bool:

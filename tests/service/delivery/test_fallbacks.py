@@ -116,6 +116,22 @@ def test_a_fallback_the_peer_has_no_room_for_is_tried_again(records: Records, cl
     assert "0xA700" in only_delivery(job).last_error
 
 
+def test_a_lost_fallback_that_nobody_needs_keeps_nothing_back(records: Records, clock: MovedClock) -> None:
+    records.result_path("job-1", "overview").unlink()
+    with storage_peer([SEG, SR, OVERVIEW]) as peer:
+        job = deliver(records, clock, destination(peer.port, objects=("seg", "sr")))
+    assert classes(peer) == [SEG, SR]
+    assert job.state == JobState.DELIVERED
+
+
+def test_a_lost_fallback_is_not_sent(records: Records, clock: MovedClock) -> None:
+    records.result_path("job-1", "overview").write_bytes(b"something else")
+    with storage_peer([SR, OVERVIEW]) as peer:
+        job = deliver(records, clock, destination(peer.port, objects=("seg", "sr")))
+    assert classes(peer) == [SR]
+    assert only_delivery(job).state == DeliveryState.GIVEN_UP
+
+
 def test_a_planning_system_gets_the_structure_set_alone(records: Records, clock: MovedClock) -> None:
     with storage_peer([SEG, SR, OVERVIEW, RTSTRUCT]) as peer:
         job = deliver(records, clock, destination(peer.port, profile="eclipse"))
