@@ -82,7 +82,7 @@ def claim(session: Session, job_id: str, *, lease_s: float, now: datetime) -> No
     row = session.scalars(select(NoticeRow).where(NoticeRow.job_id == job_id).with_for_update()).one_or_none()
     if row is None or row.state != NoticeState.DUE or (row.not_before is not None and row.not_before > now):
         return None
-    if _is_overtaken(session, job_id):
+    if is_overtaken(session, job_id):
         row.state = NoticeState.OVERTAKEN
         return None
     if row.attempts >= MAX_ATTEMPTS:
@@ -126,7 +126,8 @@ def record_failure(
     return False
 
 
-def _is_overtaken(session: Session, job_id: str) -> bool:
+def is_overtaken(session: Session, job_id: str) -> bool:
+    """Tell whether a newer revision of the job's study exists."""
     newer = aliased(JobRow)
     is_newer = (newer.study_id == JobRow.study_id) & (newer.revision > JobRow.revision)
     return session.scalar(select(exists().where(JobRow.id == job_id, is_newer))) or False

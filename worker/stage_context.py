@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from core.errors import Transient, UnsuitableReason, UnsuitableStudy
 from core.job import Stage
 from core.job_records import ResultFile
 from core.lesion import FindingsReport
+from core.logs import logger
 from core.study import SelectedSeries, Selection, SeriesRole
 from core.study_store import StudyStore
 from worker.volumes import SourceImages
@@ -55,18 +57,18 @@ class StageContext:
     superseded: tuple[ResultFile, ...] = ()
 
     def read_predecessor(self) -> Dataset | None:
-        """Read the report that this analysis supersedes, None when there is none."""
+        """Read the report that this analysis supersedes; None when there is none that can be read."""
         if self.predecessor is None:
             return None
-        return read_instance(self.store.resolve(self.predecessor), with_pixels=False)
+        return _read_older(self.store.resolve(self.predecessor))
 
     def read_superseded(self) -> tuple[Dataset, ...]:
         """Read the headers of the objects that a rejection note would name.
 
-        A file that is no longer kept here cannot be named; the new results do not depend on it.
+        A file that is gone or damaged cannot be named; the new results do not depend on it.
         """
-        paths = [self.store.resolve(file.path) for file in self.superseded]
-        return tuple(read_instance(path, with_pixels=False) for path in paths if path.exists())
+        headers = (_read_older(self.store.resolve(file.path)) for file in self.superseded)
+        return tuple(header for header in headers if header is not None)
 
     def read_images(self, *, with_pixels: bool) -> SourceImages:
         """Read the instances the job is bound to."""
@@ -95,6 +97,15 @@ class StageResult:
 
 
 StageFunction = Callable[[StageContext, ReportProgress], StageResult]
+
+
+def _read_older(path: Path) -> Dataset | None:
+    """Read the headers of an older result; None, and a warning, when it is gone or damaged."""
+    if path.exists():
+        with suppress(UnsuitableStudy):
+            return read_instance(path, with_pixels=False)
+    logger().warning("an older result cannot be read", file=path.name)
+    return None
 
 
 def read_instance(path: Path, *, with_pixels: bool) -> Dataset:

@@ -20,7 +20,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from core.database import DeliveryRow, JobRow, NoticeRow
 from core.errors import InvalidInput, LeaseLost
 from core.job import JobState, check_transition
-from core.notice_records import NoticeState
+from core.notice_records import NoticeState, is_overtaken
 from core.results import ResultKind
 
 PLANNED_AT_ONCE = 100
@@ -80,6 +80,9 @@ def plan_notice(session: Session, job_id: str, destinations: Collection[str], no
     """Give a notice one pending delivery a destination that wants notices; there may be none."""
     job = session.get_one(JobRow, job_id, with_for_update=True)
     if job.notice is None or job.notice.state != NoticeState.MADE:
+        return
+    if is_overtaken(session, job_id):  # since the notice was made
+        job.notice.state = NoticeState.OVERTAKEN
         return
     planned = {delivery.destination for delivery in job.deliveries}
     job.deliveries.extend(_new_delivery(name, now) for name in destinations if name not in planned)

@@ -1,5 +1,5 @@
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -255,6 +255,18 @@ def test_a_new_revision_knows_the_report_it_supersedes(bench: Bench) -> None:
     assert (of_first.predecessor, of_second.predecessor) == (None, SR.path)
     assert (of_first.superseded, of_second.superseded) == ((), (SR,))
     assert of_second.read_superseded() == (), "the file is not kept here"
+    assert of_second.read_predecessor() is None
+
+
+def test_a_damaged_older_result_stops_no_new_analysis(bench: Bench) -> None:
+    run_all(bench)
+    (_, context), *_ = bench.work.done
+    context = replace(context, predecessor=SR.path, superseded=(SR,))
+    path = context.store.resolve(SR.path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"cut off")
+    assert context.read_predecessor() is None
+    assert context.read_superseded() == ()
 
 
 def test_a_failed_attempt_leaves_no_message_on_a_job_that_ended_well(bench: Bench) -> None:

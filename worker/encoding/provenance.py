@@ -115,8 +115,8 @@ def _equipment(provenance: Provenance, purpose: Code) -> Dataset:
     item.DeviceUID = provenance.device_uid
     item.ContributionDateTime = provenance.created_at.strftime("%Y%m%d%H%M%S.%f%z")
     item.ContributionDescription = (
-        f"Model set {model.name} {model.version}, profile {model.profile}, SHA-256 {model.digest}. "
-        f"{RESEARCH_USE_NOTICE}"
+        f"Model set {model.name} {model.version}, profile {model.profile}, SHA-256 {model.digest}, "
+        f"described by its model card, CARD.md. {RESEARCH_USE_NOTICE}"
     )
     return item
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydicom.uid import ComprehensiveSRStorage
 
+from core.database import JobRow
 from core.errors import InvalidInput
 from core.job import JobState
 from core.notice_records import NoticeState
@@ -59,6 +60,15 @@ def test_a_destination_that_comes_later_gets_no_old_notices(records: Records, cl
 def test_only_a_made_notice_is_planned(records: Records, clock: MovedClock, state: NoticeState) -> None:
     records.add_notice(state=state)
     assert courier(records, clock, destination(free_port())).plan_notices() == 0
+
+
+def test_a_notice_overtaken_by_a_newer_revision_is_not_sent(records: Records, clock: MovedClock) -> None:
+    records.add_notice()
+    records.add_job("job-2", revision=2)
+    courier(records, clock, destination(free_port())).plan_notices()
+    assert records.job().deliveries == []
+    with records.sessions.begin() as session:
+        assert session.get_one(JobRow, "job-1").notice.state == NoticeState.OVERTAKEN
 
 
 def test_a_peer_that_cannot_show_a_notice_is_named(records: Records, clock: MovedClock) -> None:
