@@ -52,7 +52,9 @@ SIZE: ViewportSize = {"width": 1600, "height": 1000}
 NO_TOUR = "localStorage.setItem('shownTours', JSON.stringify(['basicViewerTour']))"
 """The tour for new users would lie over everything."""
 
-PALETTE_COLOURS = 48
+CANVAS_TO_WORLD = "point => window.cornerstone.getEnabledElements()[0].viewport.canvasToWorld(point)"
+
+PALETTE_COLOURS = 200
 """Enough for grey and a few outlines; a picture of the page stays below 300 kB."""
 
 
@@ -133,6 +135,10 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: _HttpServer
 
+    def handle(self) -> None:
+        with contextlib.suppress(ConnectionError):  # a page that is closed leaves its connections
+            super().handle()
+
     def do_GET(self) -> None:
         path = urlsplit(self.path).path
         if path.startswith(self.server.dicomweb_root):
@@ -165,8 +171,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        with contextlib.suppress(ConnectionError):  # the browser left
-            self.wfile.write(body)
+        self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
         """Say nothing: the PACS has a log."""
@@ -240,10 +245,16 @@ class OpenStudy:
         content = self.page.screenshot(clip=box)
         return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"), dtype=np.int16)
 
+    def to_lps_mm(self, row: float, column: float) -> tuple[float, float, float]:
+        """Return where a pixel of the picture lies in the patient, as the viewer has it."""
+        x, y, z = self.page.evaluate(CANVAS_TO_WORLD, [column, row])
+        return x, y, z
+
     def save(self, path: Path) -> None:
         """Keep the whole page as a PNG of few colours."""
         image = Image.open(io.BytesIO(self.page.screenshot())).convert("RGB")
-        image.quantize(PALETTE_COLOURS).save(path, optimize=True)
+        few = image.quantize(PALETTE_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        few.save(path, optimize=True)
 
     def close(self) -> None:
         self.page.close()
