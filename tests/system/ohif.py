@@ -54,8 +54,8 @@ NO_TOUR = "localStorage.setItem('shownTours', JSON.stringify(['basicViewerTour']
 
 CANVAS_TO_WORLD = "point => window.cornerstone.getEnabledElements()[0].viewport.canvasToWorld(point)"
 
-PALETTE_COLOURS = 200
-"""Enough for grey and a few outlines; a picture of the page stays below 300 kB."""
+PICTURE_SIZE = (960, 600)
+"""A page in a document: every word can be read, and the file stays below 300 kB."""
 
 
 def viewer_config(root: str) -> str:
@@ -226,8 +226,22 @@ class OpenStudy:
         return titles.all_inner_texts()
 
     def go_to(self, region: str) -> None:
-        """Click a region in the panel: the viewer jumps to it."""
-        self.page.locator("[data-cy='data-row-title']", has_text=region).click()
+        """Click a region in the panel: the viewer jumps to it. Leave the card that opens beside it."""
+        self._region(region).click()
+        self.page.mouse.move(0, 0)
+
+    def voxel_count(self, region: str) -> int:
+        """Return how many voxels the viewer counts in a region, from the card beside it."""
+        self._region(region).hover()
+        label = self.page.get_by_text("Voxel Count", exact=True)
+        label.wait_for()
+        row = label.locator("xpath=..").inner_text()
+        self.page.mouse.move(0, 0)
+        label.wait_for(state="hidden")
+        return int(row.split()[-1].replace(",", ""))
+
+    def _region(self, name: str) -> Locator:
+        return self.page.locator("[data-cy='data-row-title']", has_text=name)
 
     def instance_number(self) -> int:
         """Return the number of the image shown, as it stands in its corner: I:42 (31/72)."""
@@ -251,10 +265,10 @@ class OpenStudy:
         return x, y, z
 
     def save(self, path: Path) -> None:
-        """Keep the whole page as a PNG of few colours."""
+        """Keep the whole page as a PNG for documents."""
         image = Image.open(io.BytesIO(self.page.screenshot())).convert("RGB")
-        few = image.quantize(PALETTE_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-        few.save(path, optimize=True)
+        image.thumbnail(PICTURE_SIZE)
+        image.save(path, optimize=True)
 
     def close(self) -> None:
         self.page.close()

@@ -69,7 +69,6 @@ def reader(phantom: PhantomStudy, tmp_path_factory: pytest.TempPathFactory) -> I
 def opened(reader: Reader) -> Iterator[OpenStudy]:
     view = OpenStudy(reader.browser, reader.server, reader.results.study.study_instance_uid)
     yield view
-    _keep(view, "ohif-at-the-end-of-the-last-test")
     view.close()
 
 
@@ -88,6 +87,7 @@ def test_the_segmentation_loads_with_its_names_over_the_lesion(reader: Reader, o
     opened.go_to("BM-01")
     labels = reader.results.findings.label_map_kji
     _wait(lambda: _is_drawn_around(labels, reader, opened), "BM-01 is drawn in its colour where it lies")
+    assert opened.voxel_count("BM-01") == (labels == 1).sum()
     _keep(opened, "ohif-seg")
 
 
