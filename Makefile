@@ -15,8 +15,9 @@ $(BIN)/.installed: requirements/dev.lock pyproject.toml scripts/setup.sh
 	scripts/setup.sh $(VENV)
 	touch $@
 
-peers:  ## Install the test peers (Orthanc, dcmtk, Redis, PostgreSQL, validators): Debian packages
+peers:  ## Install the test peers: Orthanc, dcmtk, Redis, PostgreSQL, validators (Debian packages), OHIF (npm)
 	scripts/peers.sh
+	scripts/viewer.sh
 
 demo: setup  ## Send a study with known lesions through the whole service, print found against inserted
 	$(BIN)/metserve demo --out demo
@@ -28,8 +29,7 @@ $(TRAINING)/.installed: $(BIN)/.installed requirements/training.txt scripts/setu
 	touch $@
 
 test: setup peers training-env  ## Run every test, those of training and those with real peers included
-	$(TRAINING)/bin/python -m pytest tests/training
-	$(BIN)/pytest --ignore=tests/training
+	scripts/test.sh $(VENV) $(TRAINING)
 
 check: setup  ## What CI checks besides tests: changes nothing
 	$(BIN)/ruff format --check .

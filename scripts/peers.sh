@@ -3,13 +3,14 @@
 set -euo pipefail
 declare -A package_of=(
   [Orthanc]=orthanc [storescu]=dcmtk [dciodvfy]=dicom3tools [redis-server]=redis-server [docker-compose]=docker-compose
-  [plastimatch]=plastimatch [java]=default-jre-headless
+  [plastimatch]=plastimatch [java]=default-jre-headless [chromium]=chromium [npm]=npm
 )
 missing=()
 for program in "${!package_of[@]}"; do
   command -v "$program" >/dev/null || missing+=("${package_of[$program]}")
 done
 compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
+compgen -G '/usr/share/orthanc/plugins/*DicomWeb*' >/dev/null || missing+=(orthanc-dicomweb)
 [ -e /usr/share/java/pixelmed.jar ] || missing+=(libpixelmed-java)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
