@@ -53,7 +53,8 @@ _ALGORITHM = (
 )
 _COMMENT = r"Warning: TEXT \(121106,DCM,\"Comment\"\): Content Item not in template"
 _MEANING = r"Warning: .*\(121232,DCM,.* has different code meaning .*"
-EXPECTED_OF_PIXELMED = re.compile("|".join([_SUMMARY, _ALGORITHM, _COMMENT, _MEANING]))
+_SUMMARY_IMAGE = r"Warning: (?:IMAGE|SCOORD) \(260753009,SCT,\"Source\"\): Content Item not in template"
+EXPECTED_OF_PIXELMED = re.compile("|".join([_SUMMARY, _ALGORITHM, _COMMENT, _MEANING, _SUMMARY_IMAGE]))
 """Its remarks; docs/conformance/README.md gives the reason for each."""
 
 

@@ -34,6 +34,7 @@ VARIABLES_OF_NO_ROLE = {
     "METSERVE_HTTP_PUBLISHED_PORT",
     "METSERVE_CPU_QUEUES",
     "METSERVE_HOST",
+    "METSERVE_TEST_PICTURES_DIR",
     "METSERVE_TEST_T1_DIR",
 }
 """Variables of docker-compose.yml, the test PACS and the tests that no role reads."""

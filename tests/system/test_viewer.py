@@ -104,9 +104,6 @@ def test_the_structure_set_loads_with_its_outline_around_the_lesion(
     _keep(opened, "ohif-rtstruct")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="OHIF 3.13 reads a place of each measurement group unchecked; the summary has none"
-)
 def test_the_report_opens_on_an_image_with_the_measures_of_the_lesion(
     reader: Reader, opened: OpenStudy
 ) -> None:

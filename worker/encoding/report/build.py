@@ -57,7 +57,7 @@ def build_report(
     evidence = [*instance_references(sources.t1_post), *instance_references(sources.t1 or ())]
     document = Comprehensive3DSR(
         evidence=evidence if segmentation is None else [*evidence, segmentation],
-        content=_content(report, provenance, site_codes)[0],
+        content=_content(report, sources, provenance, site_codes)[0],
         coding_schemes=[_private_scheme()],
         previous_versions=None if sources.predecessor is None else [sources.predecessor],
         is_complete=True,
@@ -88,12 +88,14 @@ def _series_attributes(provenance: Provenance) -> dict[str, Any]:
     }
 
 
-def _content(report: FindingsReport, provenance: Provenance, site_codes: SiteCodes) -> MeasurementReport:
+def _content(
+    report: FindingsReport, sources: EncodingSources, provenance: Provenance, site_codes: SiteCodes
+) -> MeasurementReport:
     """Return the content tree with the summary as its only measurement group."""
     return MeasurementReport(
         observation_context=ObservationContext(observer_device_context=_observer(provenance)),
         procedure_reported=CodedConcept.from_code(site_codes.procedure_reported),
-        imaging_measurements=[summary_group(report, provenance)],
+        imaging_measurements=[summary_group(report, sources, provenance)],
         title=CodedConcept.from_code(codes.IMAGING_MEASUREMENT_REPORT),
     )
 

@@ -1,7 +1,8 @@
 """The measurement groups of the report: one summary, and for each lesion a volumetric and a planar one.
 
 Every NUM has a child that says how it was got: viewers read it, OHIF fails without one. The planar
-group shares the lesion's tracking UID; viewers merge the two and so can jump to the long axis.
+group shares the lesion's tracking UID; viewers merge the two and so can jump to the long axis. The
+summary's numbers name an image too: OHIF 3.13 opens no report with a group that has no place.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from highdicom.sr import (
     AlgorithmIdentification,
+    CoordinatesForMeasurement,
     FindingSite,
     GraphicTypeValues,
     ImageRegion,
@@ -48,14 +50,16 @@ PIXEL_CENTRE = 0.5
 """SCOORD measures from the outer corner of the first pixel, whose centre is (0.5, 0.5) (PS3.3 C.18.6.1.2)."""
 
 
-def summary_group(report: FindingsReport, provenance: Provenance) -> MeasurementsAndQualitativeEvaluations:
+def summary_group(
+    report: FindingsReport, sources: EncodingSources, provenance: Provenance
+) -> MeasurementsAndQualitativeEvaluations:
     """Return the TID 1501 group of the whole brain; a negative study has nothing but this one."""
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(provenance.uid("sr", "summary"), SUMMARY_TRACKING_ID),
         finding_type=codes.METASTASIS,
         finding_sites=[FindingSite(codes.BRAIN)],
         algorithm_id=algorithm_of_measurements(provenance),
-        measurements=_totals(report),
+        measurements=_totals(report, _summary_place(report, sources)),
     )
     for remark in remarks_of(report):
         group[0].ContentSequence.append(_comment(remark))
@@ -111,16 +115,41 @@ def _finding_site(location: Location) -> FindingSite:
     )
 
 
-def _totals(report: FindingsReport) -> list[Measurement]:
+def _summary_place(report: FindingsReport, sources: EncodingSources) -> CoordinatesForMeasurement:
+    """Return the corner of an image to open the summary on: of the largest lesion, else the middle one."""
+    k = report.lesions[0].slice_index_k if report.lesions else len(sources.slices) // 2
+    corner = np.array([[PIXEL_CENTRE, PIXEL_CENTRE]])
+    return CoordinatesForMeasurement(GraphicTypeValues.POINT, corner, _region_source(sources.slices[k]))
+
+
+def _totals(report: FindingsReport, place: CoordinatesForMeasurement) -> list[Measurement]:
     return [
-        Measurement(codes.NUMBER_OF_LESIONS, len(report.lesions), codes.LESIONS, derivation=codes.TOTAL),
-        _volume(codes.VOLUME, report.total_volume_mm3, codes.TOTAL),
-        _volume(codes.FILLED_VOLUME, report.total_filled_volume_mm3, codes.TOTAL),
+        Measurement(
+            codes.NUMBER_OF_LESIONS,
+            len(report.lesions),
+            codes.LESIONS,
+            derivation=codes.TOTAL,
+            referenced_coordinates=[place],
+        ),
+        _volume(codes.VOLUME, report.total_volume_mm3, codes.TOTAL, place),
+        _volume(codes.FILLED_VOLUME, report.total_filled_volume_mm3, codes.TOTAL, place),
     ]
 
 
-def _volume(name: Code, volume_mm3: float, derivation: Code | None = None) -> Measurement:
-    return _size(name, volume_mm3, codes.CUBIC_MILLIMETER, codes.SUM_OF_SEGMENTED_VOXELS, derivation)
+def _volume(
+    name: Code,
+    volume_mm3: float,
+    derivation: Code | None = None,
+    place: CoordinatesForMeasurement | None = None,
+) -> Measurement:
+    return Measurement(
+        name,
+        round(float(volume_mm3), MEASURE_DECIMALS),
+        codes.CUBIC_MILLIMETER,
+        method=codes.SUM_OF_SEGMENTED_VOXELS,
+        derivation=derivation,
+        referenced_coordinates=None if place is None else [place],
+    )
 
 
 def _sizes(lesion: Lesion) -> list[Measurement]:

@@ -41,6 +41,18 @@ class ReadGroup:
         measured = items[0].MeasuredValueSequence[0]
         return Quantity(float(measured.NumericValue), str(measured.MeasurementUnitsCodeSequence[0].CodeValue))
 
+    def images_of_quantities(self) -> list[list[tuple[str, int | None]]]:
+        """Return, for every number of this group, instance and frame of the images it was inferred from."""
+        numbers = [item for item in self.items if item.ValueType == "NUM"]
+        return [
+            [
+                _instance_and_frame(image)
+                for region in _children(number, "SCOORD")
+                for image in _children(region, "IMAGE")
+            ]
+            for number in numbers
+        ]
+
     def location(self) -> Location:
         """Return what the only finding site states with its modifiers."""
         sites = [item for item in self.items if concept(item) == FINDING_SITE]
@@ -90,6 +102,16 @@ def read_referenced_uids(sr: Dataset) -> set[str]:
 def read_frames_of_reference(sr: Dataset) -> list[str]:
     """Return the Frame of Reference UIDs of the image library, in document order."""
     return [str(item.UID) for item in _walk(sr) if item.get("ValueType") == "UIDREF" and _is_frame(item)]
+
+
+def _children(item: Dataset, value_type: str) -> list[Dataset]:
+    return [child for child in item.get("ContentSequence") or [] if child.ValueType == value_type]
+
+
+def _instance_and_frame(image: Dataset) -> tuple[str, int | None]:
+    reference = image.ReferencedSOPSequence[0]
+    frame = reference.get("ReferencedFrameNumber")
+    return str(reference.ReferencedSOPInstanceUID), None if frame is None else int(frame)
 
 
 def _is_frame(item: Dataset) -> bool:

@@ -24,6 +24,9 @@ from worker.encoding.sources import EncodingSources
 
 SUMMARY, VOLUMETRIC, PLANAR = "1501", "1411", "1410"
 
+SUMMARY_NUMBERS = 3
+"""Lesions, enhancing volume, filled volume; each names the image a viewer opens it on."""
+
 ROUNDING = 0.0006
 """Sizes are written to three decimals."""
 
@@ -62,7 +65,7 @@ def verify_report(
     sr = from_bytes(content)
     groups = read_groups(sr)
     _check_references(sr, seg, sources)
-    _check_summary(groups, report)
+    _check_summary(groups, report, sources)
     _check_templates(groups, report)
     tolerance_mm = POSITION_TOLERANCE_MM + departure_mm(sources, grid)
     _check_lesions(groups, seg, report, sources, tolerance_mm)
@@ -100,7 +103,7 @@ def _check_references(sr: Dataset, seg: Dataset | None, sources: EncodingSources
         )
 
 
-def _check_summary(groups: list[ReadGroup], report: FindingsReport) -> None:
+def _check_summary(groups: list[ReadGroup], report: FindingsReport, sources: EncodingSources) -> None:
     summaries = [group for group in groups if group.template == SUMMARY]
     if len(summaries) != 1:
         raise Defect(f"the report has {len(summaries)} summary groups, expected 1")
@@ -108,6 +111,10 @@ def _check_summary(groups: list[ReadGroup], report: FindingsReport) -> None:
     _check_quantity(summaries[0], VOLUME, report.total_volume_mm3, "mm3", ROUNDING)
     _check_quantity(summaries[0], FILLED_VOLUME, report.total_filled_volume_mm3, "mm3", ROUNDING)
     check_same("the summary's finding site", summaries[0].location(), NO_LOCATION)
+    k = report.lesions[0].slice_index_k if report.lesions else len(sources.slices) // 2
+    shown = sources.slices[k]
+    expected = [[(shown.sop_instance_uid, shown.frame_number)]] * SUMMARY_NUMBERS
+    check_same("the images of the summary's numbers", summaries[0].images_of_quantities(), expected)
 
 
 def _check_templates(groups: list[ReadGroup], report: FindingsReport) -> None:

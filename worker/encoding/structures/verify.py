@@ -135,7 +135,7 @@ def _check_place(
     shape_ji: tuple[int, int],
 ) -> None:
     """Check that contours lie in their images' planes, around the lesion's voxel centres and no other."""
-    enclosed: list[NDArray[np.int64]] = []
+    enclosed = [np.empty((0, 3), dtype=np.int64)]
     for contour in region.contours:
         k = sources.slices.index(contour.source)
         points_ji, off_mm = to_plane_ji(planes[k], contour.points_lps_mm)

@@ -147,6 +147,20 @@ def _site(group: Dataset) -> Dataset:
     return _item(group, "363698007")
 
 
+def open_the_summary_elsewhere(sr: Dataset) -> None:
+    number = _item(_groups(sr)[0], "246206008")
+    image = next(c for c in number.ContentSequence if c.ValueType == "SCOORD").ContentSequence[0]
+    other = (
+        sr.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[-1]
+    )
+    image.ReferencedSOPSequence[0].ReferencedSOPInstanceUID = other.ReferencedSOPInstanceUID
+
+
+def leave_a_total_without_image(sr: Dataset) -> None:
+    number = _item(_groups(sr)[0], "118565006")
+    number.ContentSequence = [c for c in number.ContentSequence if c.ValueType != "SCOORD"]
+
+
 def measure_twice(sr: Dataset) -> None:
     group = _groups(sr)[1]
     group.ContentSequence.append(_item(group, "118565006"))
@@ -174,6 +188,8 @@ def measure_twice(sr: Dataset) -> None:
         (move_to_the_other_side, "finding site of BM-01"),
         (forget_the_side_of_the_axis, "finding site of BM-01"),
         (call_every_place_temporal, "the summary's finding site"),
+        (open_the_summary_elsewhere, "the summary.s numbers"),
+        (leave_a_total_without_image, "the summary.s numbers"),
         (measure_twice, "2 numbers"),
     ],
 )
