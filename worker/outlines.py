@@ -48,6 +48,9 @@ COLLINEAR_VOXELS = 1e-3
 MOST_POINTS = 1500
 """Of one outline: three decimal strings a point stay below the 64 KiB of an explicit DS (PS3.5 7.1.2)."""
 
+MOST_THINNING_VOXELS = 0.02
+"""The tolerance is doubled up to this; all of them add up to twice as much, and no centre is passed."""
+
 _PADDING = 3
 """Voxels around a part: the Gaussian has fallen to a hundredth there."""
 
@@ -98,7 +101,7 @@ def _outlines(labels_kji: NDArray[np.uint16], number: int, box: tuple[slice, ...
             tuple(slice(edge.start, edge.stop + 2 * _PADDING) for edge in in_plane)
         ]
         for polygon in _slice_polygons(labels, number):
-            yield Outline(k, _thinned(polygon) + corner)
+            yield Outline(k, polygon + corner)
 
 
 def _slice_polygons(labels: NDArray[np.uint16], number: int) -> Iterator[Polygon]:
@@ -108,8 +111,25 @@ def _slice_polygons(labels: NDArray[np.uint16], number: int) -> Iterator[Polygon
     for n in range(1, count + 1):
         part = parts == n
         touches = bool((ndimage.binary_dilation(part, _AND_DIAGONALS) & others).any())
-        smooth = [] if touches else _smooth_polygons(part)
-        yield from smooth or voxel_edge_polygons(part)
+        yield from _drawn(part, touches=touches)
+
+
+def _drawn(part: NDArray[np.bool_], *, touches: bool) -> list[Polygon]:
+    """Return the outlines of a part; one too ragged for a single outline is drawn as two halves."""
+    smooth = [] if touches else _smooth_polygons(part)
+    polygons = [_thinned(polygon) for polygon in smooth or voxel_edge_polygons(part)]
+    if all(len(polygon) <= MOST_POINTS for polygon in polygons):
+        return polygons
+    return [polygon for half in _halves(part) for polygon in _drawn(half, touches=True)]
+
+
+def _halves(part: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Cut a part in two across the longer side of its box; the halves share the edge of the cut."""
+    ji = np.argwhere(part)
+    low, high = ji.min(axis=0), ji.max(axis=0)
+    axis = int((high - low).argmax())
+    is_before = np.indices(part.shape)[axis] <= (low[axis] + high[axis]) // 2
+    return part & is_before, part & ~is_before
 
 
 def _smooth_polygons(part: NDArray[np.bool_]) -> list[Polygon]:
@@ -169,10 +189,10 @@ def _moment(polygon: Polygon) -> NDArray[np.float64]:
 
 
 def _thinned(polygon: Polygon) -> Polygon:
-    """Return a polygon without the points that say nothing, and with no more than can be written."""
+    """Return a polygon without the points that say nothing; a long one also without those that say little."""
     tolerance = COLLINEAR_VOXELS
     thinned = _without_collinear(polygon, tolerance)
-    while len(thinned) > MOST_POINTS:
+    while len(thinned) > MOST_POINTS and 2 * tolerance <= MOST_THINNING_VOXELS:
         tolerance *= 2
         thinned = _without_collinear(thinned, tolerance)
     return thinned

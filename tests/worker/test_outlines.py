@@ -172,6 +172,14 @@ def test_no_outline_has_more_points_than_can_be_written() -> None:
     assert area(polygons) == pytest.approx(labels.sum(), rel=0.02)
 
 
+def test_a_part_too_ragged_for_one_outline_is_drawn_as_several() -> None:
+    noise = np.random.default_rng(5).random((1, 200, 200)) < 0.5
+    labels = fill_lesions(noise.astype(np.uint16))
+    drawn = outline_lesions(labels)[1]
+    assert max(len(outline.points_ji) for outline in drawn) <= MOST_POINTS
+    assert np.array_equal(enclosed_centres(drawn, labels.shape), labels == 1)
+
+
 def test_numbers_without_voxels_have_no_outlines() -> None:
     labels = np.zeros((2, 6, 6), dtype=np.uint16)
     labels[1, 2:4, 2:4] = 3
