@@ -8,12 +8,17 @@ from datetime import datetime
 from typing import Any
 
 from highdicom import AlgorithmIdentificationSequence
-from highdicom.sr import AlgorithmIdentification, CodedConcept
+from highdicom.sr import (
+    AlgorithmIdentification,
+    CodedConcept,
+    DeviceObserverIdentifyingAttributes,
+    ObserverContext,
+)
 from pydicom import Dataset
 from pydicom.sr.coding import Code
 
 from core.provenance import MANUFACTURER, MODEL_NAME, RESEARCH_USE_NOTICE, Provenance
-from worker.encoding.codes import ARTIFICIAL_INTELLIGENCE, SiteCodes
+from worker.encoding.codes import ARTIFICIAL_INTELLIGENCE, DEVICE, SiteCodes
 from worker.encoding.identity import apply_identity
 from worker.encoding.part10 import file_meta_for
 
@@ -70,6 +75,20 @@ def algorithm_of_measurements(provenance: Provenance) -> AlgorithmIdentification
         parameters=[f"{key}={value}" for key, value in _parameters(provenance).items()],
         family=ARTIFICIAL_INTELLIGENCE,
         manufacturer=MANUFACTURER,
+    )
+
+
+def device_observer(provenance: Provenance) -> ObserverContext:
+    """Return the algorithm as the observer of a document (TID 1002, TID 1004)."""
+    return ObserverContext(
+        observer_type=CodedConcept.from_code(DEVICE),
+        observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
+            uid=provenance.device_uid,
+            name=MANUFACTURER,
+            manufacturer_name=MANUFACTURER,
+            model_name=MODEL_NAME,
+            serial_number=device_serial_number(provenance),
+        ),
     )
 
 

@@ -10,22 +10,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from highdicom.ko import KeyObjectSelection, KeyObjectSelectionDocument
-from highdicom.sr import DeviceObserverIdentifyingAttributes, ObserverContext
 from highdicom.sr.coding import CodedConcept
 from pydicom import Dataset
-from pydicom.sr.coding import Code
 from pydicom.uid import ExplicitVRLittleEndian
 
 from core.errors import Defect
-from core.provenance import MANUFACTURER, MODEL_NAME, Provenance
+from core.provenance import MANUFACTURER, Provenance
 from worker.encoding.codes import REJECTED_FOR_QUALITY_REASONS
-from worker.encoding.provenance import device_serial_number, equipment_attributes, series_description
+from worker.encoding.provenance import device_observer, equipment_attributes, series_description
 from worker.encoding.sources import EncodingSources
 
 REJECTION_SERIES_NUMBER = 9008
 """After every result."""
-
-DEVICE_OBSERVER = Code("121007", "DCM", "Device")
 
 
 def build_rejection_note(
@@ -50,7 +46,7 @@ def build_rejection_note(
         content=KeyObjectSelection(
             document_title=CodedConcept.from_code(REJECTED_FOR_QUALITY_REASONS),
             referenced_objects=references,
-            observer_device_context=_observer(provenance),
+            observer_device_context=device_observer(provenance),
             description=f"Superseded by revision {provenance.revision} of the same analysis.",
         ),
         series_instance_uid=provenance.uid("rejection", "series"),
@@ -90,16 +86,3 @@ def _reference(dataset: Dataset) -> Dataset:
         if keyword in dataset:
             setattr(reference, keyword, dataset[keyword].value)
     return reference
-
-
-def _observer(provenance: Provenance) -> ObserverContext:
-    return ObserverContext(
-        observer_type=CodedConcept.from_code(DEVICE_OBSERVER),
-        observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
-            uid=provenance.device_uid,
-            name=MANUFACTURER,
-            manufacturer_name=MANUFACTURER,
-            model_name=MODEL_NAME,
-            serial_number=device_serial_number(provenance),
-        ),
-    )

@@ -7,23 +7,20 @@ from typing import Any
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from highdicom.sr import (
     Comprehensive3DSR,
-    DeviceObserverIdentifyingAttributes,
     MeasurementReport,
     ObservationContext,
-    ObserverContext,
 )
 from highdicom.sr.coding import CodedConcept
 from pydicom import Dataset
-from pydicom.sr.coding import Code
 
 from core.geometry import Grid
 from core.lesion import FindingsReport
-from core.provenance import MANUFACTURER, MODEL_NAME, Provenance
+from core.provenance import MANUFACTURER, Provenance
 from worker.encoding import codes
 from worker.encoding.codes import SiteCodes
 from worker.encoding.provenance import (
     algorithm_of_measurements,
-    device_serial_number,
+    device_observer,
     equipment_attributes,
     series_description,
 )
@@ -33,8 +30,6 @@ from worker.encoding.sources import EncodingSources, instance_references
 
 SR_SERIES_NUMBER = 9002
 """After the segmentation."""
-
-DEVICE_OBSERVER = Code("121007", "DCM", "Device")
 
 
 def build_report(
@@ -93,23 +88,10 @@ def _content(
 ) -> MeasurementReport:
     """Return the content tree with the summary as its only measurement group."""
     return MeasurementReport(
-        observation_context=ObservationContext(observer_device_context=_observer(provenance)),
+        observation_context=ObservationContext(observer_device_context=device_observer(provenance)),
         procedure_reported=CodedConcept.from_code(site_codes.procedure_reported),
         imaging_measurements=[summary_group(report, sources, provenance)],
         title=CodedConcept.from_code(codes.IMAGING_MEASUREMENT_REPORT),
-    )
-
-
-def _observer(provenance: Provenance) -> ObserverContext:
-    return ObserverContext(
-        observer_type=CodedConcept.from_code(DEVICE_OBSERVER),
-        observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
-            uid=provenance.device_uid,
-            name=MANUFACTURER,
-            manufacturer_name=MANUFACTURER,
-            model_name=MODEL_NAME,
-            serial_number=device_serial_number(provenance),
-        ),
     )
 
 
