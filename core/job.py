@@ -35,6 +35,13 @@ class Stage(StrEnum):
     ENCODE = "encode"
 
 
+class Lane(StrEnum):
+    """How soon a job's turn comes: workers take what is urgent first."""
+
+    URGENT = "urgent"
+    ROUTINE = "routine"
+
+
 class Outcome(StrEnum):
     """What a finished job means for the study; every study ends in one of these."""
 

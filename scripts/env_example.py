@@ -11,7 +11,7 @@ TARGET = Path(__file__).resolve().parent.parent / ".env.example"
 HEADER = """\
 # Every setting of metserve, with its default. Copy to .env and change what differs at your site.
 # Lists and tables are JSON. The same names, in lower case, may stand in tables of a TOML file that
-# METSERVE_CONFIG names. Made from core/settings.py by `make fix`; do not edit.
+# METSERVE_CONFIG names. Made from core/settings by `make fix`; do not edit.
 """
 
 

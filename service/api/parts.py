@@ -1,4 +1,4 @@
-"""What the routes need, put together by service/main.py and handed to each request."""
+"""What the routes need, put together by service/main/ and handed to each request."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from core.clock import Clock
 from core.database import Sessions
 from core.destinations import Destination
 from core.study_store import StudyStore
+from service.access.principal import EVERYBODY, Principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +59,14 @@ def parts_of(request: Request) -> ApiParts:
 
 
 PartsOf = Annotated[ApiParts, Depends(parts_of)]
+
+
+def principal_of(request: Request) -> Principal:
+    """Return who asks: put on the request by the guard, everybody when no access is configured."""
+    principal = getattr(request.state, "principal", EVERYBODY)
+    if not isinstance(principal, Principal):
+        raise TypeError(f"the request's principal is {type(principal).__name__}, expected Principal")
+    return principal
+
+
+PrincipalOf = Annotated[Principal, Depends(principal_of)]

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from typing import cast
 
 from prometheus_client import Counter
@@ -34,6 +35,7 @@ from core.settings import ReceiverSettings
 from core.study_store import StudyStore
 from core.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, is_acceptable_uid
 from service.receiving.association_server import AssociationServer, SpoolingHandler
+from service.receiving.dicom_service import DicomService
 from service.receiving.ingest import Ingest
 from service.receiving.instance_file import RefusalReason
 from service.receiving.reception import Reception, ReceptionKind
@@ -87,10 +89,19 @@ class Receiver:
         Takes each object in.
     store
         Objects grow in its temporary folder.
+    services
+        What else peers may ask at this door: query, retrieval, storage commitment.
     """
 
-    def __init__(self, settings: ReceiverSettings, ingest: Ingest, store: StudyStore) -> None:
+    def __init__(
+        self,
+        settings: ReceiverSettings,
+        ingest: Ingest,
+        store: StudyStore,
+        services: Sequence[DicomService] = (),
+    ) -> None:
         self._settings = settings
+        self._services = tuple(services)
         self._ingest = ingest
         self._store = store
         self._server: AssociationServer | None = None
@@ -104,7 +115,7 @@ class Receiver:
             The address is taken or not ours.
         """
         _silence_pynetdicom()
-        made = _entity(self._settings).make_server(
+        made = _entity(self._settings, self._services).make_server(
             (self._settings.host, self._settings.port),
             ae_title=self._settings.ae_title,
             evt_handlers=[
@@ -112,6 +123,7 @@ class Receiver:
                 (evt.EVT_C_ECHO, lambda _event: SUCCESS),
                 (evt.EVT_CONN_CLOSE, _on_close),
                 (evt.EVT_REJECTED, _on_rejected),
+                *(handler for service in self._services for handler in service.handlers),
             ],
             server_class=AssociationServer,
             request_handler=SpoolingHandler,
@@ -190,11 +202,14 @@ def status_of(reception: Reception) -> int:
     return DATA_SET_DOES_NOT_MATCH if reception.reason in MISMATCHES else CANNOT_UNDERSTAND
 
 
-def _entity(settings: ReceiverSettings) -> AE:
+def _entity(settings: ReceiverSettings, services: Sequence[DicomService] = ()) -> AE:
     entity = AE(settings.ae_title)
     entity.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
     entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-    entity.supported_contexts = _contexts(settings)
+    entity.supported_contexts = [
+        *_contexts(settings),
+        *(context for service in services for context in service.contexts),
+    ]
     entity.require_called_aet = True
     entity.require_calling_aet = list(settings.calling_ae_titles)
     entity.maximum_associations = settings.maximum_associations

@@ -29,6 +29,10 @@ from core.uids import IMPLEMENTATION_CLASS_UID, is_acceptable_uid
 MAX_COMMAND_BYTES = 64 * 1024
 """A C-STORE command has about 200 bytes."""
 
+MAX_IDENTIFIER_BYTES = 4 * 1024**2
+"""Data sets of other requests (C-FIND keys, a commitment's references) are held in memory; one that asks
+for 20,000 instances has about 2 MB."""
+
 MAX_INSTANCE_BYTES = 8 * 1024**3
 """More than any MR instance; an endless data set must not fill the disk."""
 
@@ -44,12 +48,13 @@ class SpooledDataSet(BytesIO):
     path
         Where the file grows; made at the first fragment.
     preamble
-        Returns what stands before the data set: preamble and file meta information (PS3.10 7.1).
+        Returns what stands before the data set: preamble and file meta information (PS3.10 7.1); None
+        for a data set that is no instance to store: it stays in memory.
     minimum_free_bytes
         Nothing is written when the disk has less than this left.
     """
 
-    def __init__(self, path: Path, preamble: Callable[[], bytes], minimum_free_bytes: int) -> None:
+    def __init__(self, path: Path, preamble: Callable[[], bytes | None], minimum_free_bytes: int) -> None:
         super().__init__()
         self.path = path
         self.failure: OSError | None = None
@@ -93,14 +98,24 @@ class SpooledDataSet(BytesIO):
 
     def _append(self, fragment: bytes) -> None:
         if self._file is None:
+            preamble = self._preamble()
+            if preamble is None:
+                self._hold(fragment)
+                return
             self._check_free_disk()
             descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             self._file = os.fdopen(descriptor, "wb")
-            self._file.write(self._preamble())
+            self._file.write(preamble)
         self._written_bytes += len(fragment)
         if self._written_bytes > MAX_INSTANCE_BYTES:
             raise OSError(f"the data set is longer than {MAX_INSTANCE_BYTES} bytes")
         self._file.write(fragment)
+
+    def _hold(self, fragment: bytes) -> None:
+        """Keep a fragment of a request's data set in memory."""
+        if self.tell() + len(fragment) > MAX_IDENTIFIER_BYTES:
+            raise ValueError(f"a request's data set is longer than {MAX_IDENTIFIER_BYTES} bytes")
+        super().write(fragment)
 
     def _check_free_disk(self) -> None:
         free_bytes = shutil.disk_usage(self.path.parent).free
@@ -149,9 +164,9 @@ class SpoolingProvider(DIMSEServiceProvider):
         )
         return message
 
-    def _preamble(self, message: DIMSEMessage) -> bytes:
+    def _preamble(self, message: DIMSEMessage) -> bytes | None:
         if not isinstance(message, C_STORE_RQ):
-            raise TypeError("a data set that belongs to no C-STORE request")
+            return None
         syntax = self.assoc._accepted_cx[message.context_id or 0].transfer_syntax[0]
         command = message.command_set
         return file_preamble(

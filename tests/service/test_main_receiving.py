@@ -16,7 +16,7 @@ from core.database import InstanceRow, JobRow, open_engine, open_sessions
 from core.errors import Transient
 from core.settings import ReceiverSettings
 from core.study_store import StudyStore
-from service.main import served_metrics, wait_while_alive
+from service.main.receive import served_metrics, wait_while_alive
 from service.receiving.store_lock import LOCK_FILE, sole_receiver
 from tests.mr_headers import SIEMENS_MPRAGE, series
 from tests.service.reception_site import write

@@ -1,73 +1,30 @@
-"""Composition root of the service: the only module here that builds things."""
+"""Composition of the receive role: the DICOM door, assembly, the queue's doorbell."""
 
 from __future__ import annotations
 
-import random
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib.metadata import version
 from uuid import uuid4
 
 import httpx
-import uvicorn
-from celery import Celery
 from prometheus_client import REGISTRY, start_http_server
-from sqlalchemy import Engine
 
-from core import schema
-from core.broker import open_broker
 from core.clock import utc_now
-from core.database import DEFAULT_CONNECTIONS, Sessions, open_engine, open_sessions
 from core.errors import Transient
-from core.headers import quiet_pydicom
 from core.logs import configure_logs, logger
-from core.settings import ApiSettings, AssemblySettings, CommonSettings, DeliverySettings, ReceiverSettings
+from core.settings import AssemblySettings, CommonSettings, ReceiverSettings
 from core.signals import stop_on_signals
 from core.study_store import StudyStore
 from service.alerts import WEBHOOK_TIMEOUT_S, Alerts
-from service.api.app import create_app
-from service.api.metrics import DatabaseCollector, open_registry
-from service.api.parts import ApiParts
-from service.delivery.courier import Courier
 from service.jobs import Coordinator
+from service.main.parts import SERVER_POLL_S, Parts, open_parts
 from service.receiving.ingest import Ingest
 from service.receiving.receiver import Receiver
 from service.receiving.store_lock import sole_receiver
 
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What every role of the service works with."""
-
-    store: StudyStore
-    engine: Engine
-    sessions: Sessions
-    read_sessions: Sessions
-    broker: Celery
-
-
-SERVER_POLL_S = 0.2
-"""How soon the stop signal, or a server's own end, is noticed."""
-
 OWN_CONNECTIONS = 5
 """Database connections the receive role needs beside one for each association."""
-
-
-def open_parts(common: CommonSettings, *, connections: int = DEFAULT_CONNECTIONS) -> Parts:
-    """Open store, database (brought to the present schema) and broker."""
-    quiet_pydicom()
-    store = StudyStore(common.data_dir)
-    engine = open_engine(common.resolved_database_url, connections=connections)
-    schema.upgrade(engine)
-    return Parts(
-        store=store,
-        engine=engine,
-        sessions=open_sessions(engine),
-        read_sessions=open_sessions(engine, read_only=True),
-        broker=open_broker(common),
-    )
 
 
 def run_receiver(
@@ -185,91 +142,3 @@ def open_coordinator(
         new_job_id=lambda: uuid4().hex,
         alerts=Alerts(parts.sessions, parts.read_sessions, common.alert_webhook_url, http, utc_now, REGISTRY),
     )
-
-
-SHUTDOWN_GRACE_S = 10
-"""How long requests under way may still take once the API is told to stop."""
-
-
-def run_api(
-    common: CommonSettings,
-    api_settings: ApiSettings,
-    delivery_settings: DeliverySettings,
-    receiver_settings: ReceiverSettings,
-    stop: threading.Event | None = None,
-) -> None:
-    """Serve REST until ``stop`` is set (default: SIGTERM, SIGINT); requests under way are finished."""
-    configure_logs(common, "api")
-    stop = stop or stop_on_signals()
-    parts = open_parts(common)
-    app = create_app(
-        open_api_parts(parts, delivery_settings, receiver_settings), root_path=api_settings.root_path
-    )
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            host=api_settings.host,
-            port=api_settings.port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
-        )
-    )
-    serve_until(server, stop)
-
-
-def serve_until(server: uvicorn.Server, stop: threading.Event) -> None:
-    """Run a server in a thread of its own, where it leaves the signals alone, until told to stop.
-
-    Raises
-    ------
-    Transient
-        The server ended by itself, for instance because the port is taken.
-    """
-    thread = threading.Thread(target=server.run, name="api")
-    thread.start()
-    while thread.is_alive() and not stop.wait(SERVER_POLL_S):
-        pass
-    ended_by_itself = not stop.is_set()
-    server.should_exit = True
-    thread.join()
-    if ended_by_itself:
-        raise Transient(f"the API server ended; is port {server.config.port} taken?")
-
-
-def open_api_parts(
-    parts: Parts, delivery_settings: DeliverySettings, receiver_settings: ReceiverSettings
-) -> ApiParts:
-    """Put together what the routes work with."""
-    names = tuple(destination.name for destination in delivery_settings.destinations)
-    return ApiParts(
-        engine=parts.engine,
-        sessions=parts.sessions,
-        read_sessions=parts.read_sessions,
-        store=parts.store,
-        broker=parts.broker,
-        clock=utc_now,
-        destinations=delivery_settings.destinations,
-        minimum_free_bytes=receiver_settings.minimum_free_bytes,
-        software_version=version("metserve"),
-        registry=open_registry(DatabaseCollector(parts.read_sessions, parts.store, utc_now, names)),
-    )
-
-
-def run_delivery(
-    common: CommonSettings, settings: DeliverySettings, stop: threading.Event | None = None
-) -> None:
-    """Push results to the destinations until ``stop`` is set (default: SIGTERM, SIGINT)."""
-    configure_logs(common, "delivery")
-    stop = stop or stop_on_signals()
-    parts = open_parts(common)
-    courier = Courier(
-        sessions=parts.sessions,
-        read_sessions=parts.read_sessions,
-        store=parts.store,
-        settings=settings,
-        clock=utc_now,
-        jitter=random.random,
-    )
-    courier.run(stop)

@@ -1,0 +1,1 @@
+"""What we have, received and published, as queries see it: studies, series, instances."""

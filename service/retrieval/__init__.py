@@ -1,0 +1,1 @@
+"""What we have, asked for by DICOM: C-FIND, C-MOVE, C-GET."""

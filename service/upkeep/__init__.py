@@ -1,0 +1,1 @@
+"""What is done regularly and by itself: retention, canary, alerts, sending the audit trail."""
