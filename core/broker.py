@@ -6,9 +6,9 @@ from pathlib import Path
 
 from celery import Celery
 
-from core.job import Stage
+from core.job import Lane, Stage
 from core.settings import CommonSettings
-from core.tasks import NOTICE_QUEUE, NOTICE_TASK, QUEUES, TASK_NAMES
+from core.tasks import NOTICE_QUEUE, NOTICE_TASK, QUEUES, TASK_NAMES, queue_of
 
 VISIBILITY_TIMEOUT_S = 7200
 """Longer than any stage: Redis must not hand a running task to a second worker. Its loss is noticed
@@ -53,9 +53,10 @@ def open_broker(settings: CommonSettings, *, stage_time_limit_s: int = 1800) -> 
     return app
 
 
-def ring(app: Celery, stage: Stage, job_id: str) -> None:
+def ring(app: Celery, stage: Stage, job_id: str, lane: Lane = Lane.ROUTINE) -> None:
     """Tell the workers that a job waits for a stage; the argument is the job's id and nothing else."""
-    app.send_task(TASK_NAMES[stage], args=[job_id], queue=QUEUES[stage], argsrepr="(job)", retry=False)
+    queue = queue_of(stage, lane)
+    app.send_task(TASK_NAMES[stage], args=[job_id], queue=queue, argsrepr="(job)", retry=False)
 
 
 def ring_for_notice(app: Celery, job_id: str) -> None:
@@ -69,6 +70,7 @@ def _transport_options(settings: CommonSettings) -> dict[str, object]:
         return _message_folders(folder)
     if settings.broker_url.startswith(("redis", "unix")):
         return {
+            "queue_order_strategy": "priority",  # in the order a worker names them: urgent first
             "visibility_timeout": VISIBILITY_TIMEOUT_S,
             "unacked_restore_interval": 5,
             "unacked_restore_throttle": 1,

@@ -37,7 +37,7 @@ def due_jobs(session: Session, *, now: datetime, requeue_after_s: float, limit: 
 def _message_is_lost(stage: StageStates, now: datetime, long_ago: datetime) -> ColumnElement[bool]:
     """Tell jobs announced long ago from a mere backlog, whose messages are still there.
 
-    Redis hands messages out in order: a job's is lost when a job announced later is being worked on,
+    Redis hands a lane's messages out in order: a job's is lost when a job announced later is being worked on,
     or when no worker has been busy with the stage since. Message files come in any order; a job rung
     once too often there costs a query.
     """
@@ -47,7 +47,9 @@ def _message_is_lost(stage: StageStates, now: datetime, long_ago: datetime) -> C
     following = WAITING_FOR_STAGE.get(stage.done)
     if following is not None:  # the next stage's worker may take the job at once
         has_ended |= (other.state == STAGES[following].running) & (other.enqueued_at >= long_ago)
-    is_overtaken = exists().where(is_running, other.enqueued_at > JobRow.enqueued_at)
+    is_overtaken = exists().where(
+        is_running, other.lane == JobRow.lane, other.enqueued_at > JobRow.enqueued_at
+    )
     return (
         (JobRow.state == stage.waiting)
         & (JobRow.enqueued_at < long_ago)

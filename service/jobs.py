@@ -18,7 +18,7 @@ from core.broker import ring, ring_for_notice
 from core.clock import Clock
 from core.database import JobRow, Sessions, StudyRow
 from core.errors import InvalidInput
-from core.job import RUNNING_STAGE, WAITING_FOR_STAGE, JobState, Outcome, Stage
+from core.job import RUNNING_STAGE, WAITING_FOR_STAGE, JobState, Lane, Outcome, Stage
 from core.job_records import SELECTION
 from core.logs import logger, pseudonym
 from core.settings import AssemblySettings
@@ -116,7 +116,7 @@ class Coordinator:
             due = due_jobs(session, now=now, requeue_after_s=self._settings.requeue_after_s)
         for job in due:
             try:
-                ring(self._broker, _stage_of(job), job.id)
+                ring(self._broker, _stage_of(job), job.id, Lane(job.lane))
             except Exception as error:  # noqa: BLE001 - transports raise their own; the job stays due
                 logger().warning("broker unreachable; jobs wait", error=type(error).__name__)
                 return
@@ -210,6 +210,7 @@ class Coordinator:
         if newest and not answer.snapshot.is_requested and _is_same_answer(newest, answer.result):
             return
         job = _new_job(self._new_job_id(), answer, newest.revision + 1 if newest else 1, now)
+        job.lane = session.get_one(StudyRow, answer.snapshot.study_id).lane
         job_records.supersede_unfinished(session, answer.snapshot.study_id, now)
         session.add(job)
         if job.state == JobState.UNSUITABLE:
@@ -225,18 +226,26 @@ class Coordinator:
         )
 
 
-def request_analysis(session: Session, study_instance_uid: str, now: datetime) -> None:
+def request_analysis(
+    session: Session, study_instance_uid: str, now: datetime, lane: Lane | None = None
+) -> None:
     """Ask for a study to be analysed now, without waiting, and again if it was analysed before.
+
+    Parameters
+    ----------
+    lane
+        Of this and the study's later jobs; None: as before.
 
     Raises
     ------
     InvalidInput
         No instance of this study was received.
     """
+    values: dict[str, object] = {"analysis_requested_at": now, "awaits_assembly": True}
+    if lane is not None:
+        values["lane"] = lane.value
     result = session.execute(
-        update(StudyRow)
-        .where(StudyRow.study_instance_uid == study_instance_uid)
-        .values(analysis_requested_at=now, awaits_assembly=True)
+        update(StudyRow).where(StudyRow.study_instance_uid == study_instance_uid).values(**values)
     )
     if not _changed_one(result):
         raise InvalidInput("no instance of this study was received")

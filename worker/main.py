@@ -21,9 +21,11 @@ from core.broker import open_broker
 from core.clock import utc_now
 from core.database import open_engine, open_sessions
 from core.headers import quiet_pydicom
+from core.job import Stage
 from core.logs import configure_logs, logger
 from core.settings import CommonSettings, WorkerSettings, bundled_models_dir
 from core.study_store import StudyStore
+from core.tasks import queues_of
 from worker.encoding.codes import DEFAULT_SITE_CODES, SiteCodes
 from worker.encoding.encode import SiteChoices
 from worker.loaded_models import LoadedModels, load_models
@@ -194,7 +196,7 @@ def run_worker(common: CommonSettings, settings: WorkerSettings) -> None:
         [
             "worker",
             f"--concurrency={settings.concurrency}",
-            f"--queues={','.join(settings.queues)}",
+            f"--queues={','.join(queues_of(map(Stage, settings.queues)))}",
             f"--loglevel={common.log_level}",
             "--pool=prefork",
             "--without-gossip",

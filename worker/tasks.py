@@ -19,7 +19,7 @@ from core.broker import ring
 from core.clock import Clock
 from core.database import JobRow, Sessions
 from core.errors import Defect, LeaseLost, Stopping, UnsuitableStudy
-from core.job import STAGES, WAITING_FOR_STAGE, JobState, Stage
+from core.job import STAGES, WAITING_FOR_STAGE, JobState, Lane, Stage
 from core.job_records import SELECTION, Lease
 from core.logs import logger
 from core.study_store import StudyStore
@@ -139,7 +139,8 @@ class Shell:
             self.store.discard_work(lease.job_id)
             return
         try:
-            ring(self.broker, following, lease.job_id)
+            lane = self._transaction(lambda s: Lane(s.get_one(JobRow, lease.job_id).lane))
+            ring(self.broker, following, lease.job_id, lane)
         except Exception as error:  # noqa: BLE001 - the broker is a doorbell: the coordinator rings again
             logger().warning("broker unreachable; the job waits", job_id=lease.job_id, error=str(error))
             return

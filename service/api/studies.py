@@ -11,7 +11,7 @@ from sqlalchemy import Select, and_, func, select
 from sqlalchemy.orm import Session
 
 from core.database import InstanceRow, JobRow, SeriesRow, StudyRow
-from core.job import JobState, Outcome
+from core.job import JobState, Lane, Outcome
 from service.api.models import AnalysisRequested, StudyPage, StudyReply
 from service.api.parts import PartsOf
 from service.api.paths import (
@@ -95,12 +95,14 @@ def get_study(parts: PartsOf, study_instance_uid: StudyUid) -> StudyReply:
     status_code=HTTPStatus.ACCEPTED,
     responses=problem_responses(HTTPStatus.NOT_FOUND),
 )
-def analyse_study(parts: PartsOf, study_instance_uid: StudyUid) -> AnalysisRequested:
-    """Analyse what has been received, without waiting for the quiet period."""
+def analyse_study(
+    parts: PartsOf, study_instance_uid: StudyUid, lane: Lane | None = None
+) -> AnalysisRequested:
+    """Analyse what has been received, without waiting for the quiet period; in the urgent lane if asked."""
     now = parts.clock()
     with parts.sessions.begin() as session:
         find_study(session, study_instance_uid)
-        request_analysis(session, study_instance_uid, now)
+        request_analysis(session, study_instance_uid, now, lane)
     return AnalysisRequested(study_instance_uid=study_instance_uid, analysis_requested_at=now)
 
 

@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from core.broker import VISIBILITY_TIMEOUT_S, open_broker, ring, ring_for_notice
-from core.job import Stage
+from core.job import Lane, Stage
 from core.settings import CommonSettings, WorkerSettings, load
+from core.tasks import queues_of
 
 
 @pytest.fixture(autouse=True)
@@ -51,3 +52,13 @@ def test_a_notice_is_asked_for_where_results_are_encoded(tmp_path: Path) -> None
     (message,) = (tmp_path / "broker" / "messages").iterdir()
     assert message.name.split(".")[-2].endswith("encode")
     assert json.loads(message.read_text())["headers"]["task"] == "metserve.notice"
+
+
+def test_a_worker_looks_at_the_urgent_queues_of_its_stages_first() -> None:
+    assert queues_of([Stage.PREPARE, Stage.INFER]) == ["prepare.urgent", "infer.urgent", "prepare", "infer"]
+
+
+def test_an_urgent_job_waits_in_a_queue_of_its_own(tmp_path: Path) -> None:
+    ring(open_broker(CommonSettings(data_dir=tmp_path)), Stage.INFER, "job-1", Lane.URGENT)
+    (message,) = (tmp_path / "broker" / "messages").iterdir()
+    assert message.name.endswith("infer.urgent.msg")

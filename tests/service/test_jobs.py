@@ -13,7 +13,7 @@ from core import job_records
 from core.broker import open_broker
 from core.database import InstanceRow, StudyRow
 from core.errors import InvalidInput, UnsuitableReason
-from core.job import JobState, Outcome, Stage
+from core.job import JobState, Lane, Outcome, Stage
 from core.job_records import SELECTION
 from core.settings import CommonSettings
 from core.study import Selection, SeriesRole, Study
@@ -120,6 +120,25 @@ def test_a_request_analyses_the_same_instances_again(desk: Desk) -> None:
     with desk.site.sessions.begin() as session:
         request_analysis(session, STUDY_UID, desk.site.clock.now)
     assert [job.revision for job in desk.after(0).jobs()] == [1, 2]
+
+
+def test_an_urgent_request_puts_the_job_into_the_urgent_lane(desk: Desk) -> None:
+    desk.site.receive(*both_roles())
+    with desk.site.sessions.begin() as session:
+        request_analysis(session, STUDY_UID, desk.site.clock.now, Lane.URGENT)
+    assert desk.after(0).job().lane == Lane.URGENT
+    desk.coordinator.requeue()
+    (message,) = desk.messages.glob("*.msg")
+    assert "prepare.urgent" in message.name
+
+
+def test_a_study_stays_in_its_lane_when_it_is_analysed_again(desk: Desk) -> None:
+    desk.site.receive(*both_roles())
+    for lane in (Lane.URGENT, None):
+        with desk.site.sessions.begin() as session:
+            request_analysis(session, STUDY_UID, desk.site.clock.now, lane)
+        desk.after(0)
+    assert [job.lane for job in desk.jobs()] == [Lane.URGENT, Lane.URGENT]
 
 
 def test_a_request_for_an_unknown_study_is_refused(desk: Desk) -> None:
