@@ -14,20 +14,21 @@ from tests.system.peers import Redis
 pytestmark = pytest.mark.system
 
 
-def test_an_urgent_message_is_handed_out_before_older_routine_ones(tmp_path: Path) -> None:
+def test_urgent_messages_are_handed_out_before_older_routine_ones(tmp_path: Path) -> None:
     redis = Redis(tmp_path / "redis")
     redis.start()
     try:
         app = open_broker(CommonSettings(data_dir=tmp_path, broker_url=redis.url))
         for number in range(6):
             ring(app, Stage.INFER, f"routine-{number}")
-        ring(app, Stage.INFER, "urgent", Lane.URGENT)
+        for number in range(2):
+            ring(app, Stage.INFER, f"urgent-{number}", Lane.URGENT)
         with app.connection_for_read() as connection:
-            taken = _take_in_turn(connection, 7)
+            taken = _take_in_turn(connection, 8)
     finally:
         redis.stop()
-    assert taken[0] == "urgent"
-    assert taken[1:] == [f"routine-{number}" for number in range(6)]
+    assert taken[:2] == ["urgent-0", "urgent-1"]
+    assert taken[2:] == [f"routine-{number}" for number in range(6)]
 
 
 def _take_in_turn(connection: Connection, count: int) -> list[str]:
