@@ -10,6 +10,7 @@ from fastapi.params import Depends
 
 from core.provenance import RESEARCH_USE_NOTICE
 from service.api import destinations, health, jobs, results, studies
+from service.api.dicomweb.router import install_dicomweb
 from service.api.docs import install_docs
 from service.api.middleware import ResponseMiddleware
 from service.api.parts import ApiParts
@@ -46,6 +47,7 @@ def create_app(parts: ApiParts, *, root_path: str = "", guards: Sequence[Depends
     )
     app.state.parts = parts
     app.include_router(_versioned(), prefix=API_PREFIX, dependencies=guards, responses=ANY_ROUTE_MAY_FAIL)
+    install_dicomweb(app, parts, guards=guards, responses=ANY_ROUTE_MAY_FAIL)
     app.include_router(health.router)
     install_docs(app)
     install_problem_handlers(app)
