@@ -10,8 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from pydicom import Dataset
-from pydicom.uid import UID
-from pynetdicom import AllStoragePresentationContexts
+from pydicom.uid import (
+    JPEG2000,
+    UID,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    MediaStorageDirectoryStorage,
+    RLELossless,
+)
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -28,18 +41,15 @@ from service.receiving.ingest import Ingest
 from service.receiving.instance_file import (
     InstanceFile,
     ObjectIdentity,
+    RefusalReason,
     UnacceptableInstance,
     read_instance_file,
 )
-from service.receiving.receiver import (
-    CANNOT_UNDERSTAND,
-    LOSSLESS_TRANSFER_SYNTAXES,
-    LOSSY_TRANSFER_SYNTAXES,
-    OUT_OF_RESOURCES,
-    status_of,
-)
 from service.receiving.reception import Reception, ReceptionKind
 
+OUT_OF_RESOURCES = 0xA700
+DATA_SET_DOES_NOT_MATCH = 0xA900
+CANNOT_UNDERSTAND = 0xC000
 DUPLICATE_SOP_INSTANCE = 0x0111
 """Another object of this UID is kept, PS3.7 C.5.7."""
 SOP_CLASS_NOT_SUPPORTED = 0x0122
@@ -47,8 +57,30 @@ NOT_AUTHORIZED = 0x0124
 OTHER_STUDY = 0xA901
 """Of the range Data Set Does Not Match SOP Class: its Study Instance UID is not the one of the URL."""
 
-STORAGE_SOP_CLASSES = frozenset(str(context.abstract_syntax) for context in AllStoragePresentationContexts)
-EVERY_TRANSFER_SYNTAX = (*LOSSLESS_TRANSFER_SYNTAXES, *LOSSY_TRANSFER_SYNTAXES)
+STORAGE_ROOT = "1.2.840.10008.5.1.4.1.1."
+"""Nearly all storage classes, also those newer than any dictionary (PS3.4 B.5); nothing else is below it."""
+
+MISMATCHES = frozenset({RefusalReason.SOP_CLASS_MISMATCH, RefusalReason.SOP_INSTANCE_MISMATCH})
+
+LOSSLESS_TRANSFER_SYNTAXES = frozenset(
+    {
+        ExplicitVRLittleEndian,
+        ImplicitVRLittleEndian,
+        JPEGLosslessSV1,
+        JPEGLossless,
+        JPEGLSLossless,
+        JPEG2000Lossless,
+        RLELossless,
+    }
+)
+EVERY_TRANSFER_SYNTAX = LOSSLESS_TRANSFER_SYNTAXES | {
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLSNearLossless,
+    JPEG2000,
+}
+"""As the receiver negotiates them; lossy ones for objects that are never analysed. The receiver's own table
+would bring the DICOM network into this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +177,7 @@ class StoreRequest:
             return StoredPart(identity, OUT_OF_RESOURCES)
         try:
             reason = self._objection(file) if file else 0
-            reason = reason or _failure_reason(self._accept(path, identity))
+            reason = reason or failure_reason(self._accept(path, identity))
         except (Transient, SQLAlchemyError) as error:
             logger().error("an upload could not be stored for now", error=type(error).__name__)
             return StoredPart(identity, OUT_OF_RESOURCES)
@@ -154,7 +186,7 @@ class StoreRequest:
     def _objection(self, file: InstanceFile) -> int:
         """Return why an acceptable object is not taken in this request, 0 if it is."""
         identity, study = file.identity, file.header.study_instance_uid
-        if not _is_offered(identity):
+        if not is_offered(identity):
             return SOP_CLASS_NOT_SUPPORTED
         if self._study_instance_uid not in (None, study):
             return OTHER_STUDY
@@ -187,17 +219,28 @@ class StoreRequest:
         return studies.pop() if len(studies) == 1 else ""
 
 
-def _is_offered(identity: ObjectIdentity) -> bool:
+def is_offered(identity: ObjectIdentity) -> bool:
     """Tell whether C-STORE would have accepted a presentation context for it."""
     analysed = identity.sop_class_uid in ANALYSED_SOP_CLASSES
     syntaxes = LOSSLESS_TRANSFER_SYNTAXES if analysed else EVERY_TRANSFER_SYNTAX
-    return identity.sop_class_uid in STORAGE_SOP_CLASSES and UID(identity.transfer_syntax_uid) in syntaxes
+    return _is_storage_class(identity.sop_class_uid) and identity.transfer_syntax_uid in syntaxes
 
 
-def _failure_reason(reception: Reception) -> int:
+def _is_storage_class(sop_class_uid: str) -> bool:
+    if sop_class_uid.startswith(STORAGE_ROOT):
+        return True
+    known = UID(sop_class_uid)
+    storage = known.type == "SOP Class" and "Storage" in known.name and "Commitment" not in known.name
+    return storage and known != MediaStorageDirectoryStorage
+
+
+def failure_reason(reception: Reception) -> int:
+    """Return what the answer says of a reception: 0, or a Failure Reason."""
     if reception.kind is ReceptionKind.CONFLICT_QUARANTINED:
         return DUPLICATE_SOP_INSTANCE
-    return status_of(reception)
+    if reception.kind is not ReceptionKind.REFUSED:
+        return 0
+    return DATA_SET_DOES_NOT_MATCH if reception.reason in MISMATCHES else CANNOT_UNDERSTAND
 
 
 def _source(principal: Principal) -> str:

@@ -11,14 +11,25 @@ from typing import Any
 import httpx
 import pytest
 from pydicom import Dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, JPEGBaseline8Bit
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+)
+from pynetdicom.sop_class import Verification
 
 from core.audit import AuditKind
+from core.settings import ReceiverSettings
 from service.access.principal import Principal, Role
 from service.api.dicomweb import parts as dicomweb_parts
 from service.api.dicomweb.multipart_request import BodyLimits
+from service.api.dicomweb.storing import EVERY_TRANSFER_SYNTAX, failure_reason, is_offered
 from service.api.dicomweb.uploads import OLDEST_UPLOAD, Uploads
 from service.api.parts import principal_of
+from service.receiving.instance_file import ObjectIdentity, RefusalReason
+from service.receiving.receiver import _contexts, status_of
+from service.receiving.reception import Reception, ReceptionKind
 from tests.mr_headers import SIEMENS_MPRAGE, STUDY_UID, series
 from tests.service.dicomweb_desk import BOUNDARY, CollectedAudit, DicomWebDesk, file_bytes, multipart
 from tests.service.service_records import NOON
@@ -264,3 +275,30 @@ def test_the_receivers_start_leaves_uploads_alone(desk: DicomWebDesk) -> None:
     path.touch()
     desk.records.store.sweep_temporary()
     assert path.exists()
+
+
+def test_what_is_offered_is_what_c_store_negotiates() -> None:
+    """Compared here, and not shared: the API has nothing of the DICOM network in it."""
+    negotiated = {
+        (str(context.abstract_syntax), str(syntax))
+        for context in _contexts(ReceiverSettings())
+        for syntax in context.transfer_syntax
+        if context.abstract_syntax != Verification
+    }
+    classes = {sop_class for sop_class, _ in negotiated}
+    syntaxes = {*EVERY_TRANSFER_SYNTAX, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian}
+    offered = {
+        (sop_class, str(syntax))
+        for sop_class in classes
+        for syntax in syntaxes
+        if is_offered(ObjectIdentity(sop_class, "1.2", str(syntax)))
+    }
+    assert offered == negotiated
+    for other in (Verification, "1.2.840.10008.1.3.10", "1.2.840.10008.1.20.1", "1.2.3", ""):
+        assert not is_offered(ObjectIdentity(other, "1.2", ExplicitVRLittleEndian))
+
+
+@pytest.mark.parametrize("reason", RefusalReason)
+def test_refusals_are_told_as_by_c_store(reason: RefusalReason) -> None:
+    reception = Reception(ReceptionKind.REFUSED, reason)
+    assert failure_reason(reception) == status_of(reception)
