@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 TRAINING := .venv-training
 
 .DEFAULT_GOAL := help
-.PHONY: help setup training-env peers demo test check fix bench accuracy conformance lock clean
+.PHONY: help setup training-env peers demo test check fix bench accuracy conformance chaos soak fuzz lock clean
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -54,6 +54,15 @@ bench: setup  ## Stage times and memory of the analysis, and accuracy and time o
 
 conformance: setup peers  ## Results as other programs read them, in every geometry (docs/conformance)
 	$(BIN)/python scripts/conformance.py
+
+chaos: setup peers  ## Kill everything at every point, some 250 faults; nothing may be lost (half an hour)
+	$(BIN)/python -m tests.chaos.run
+
+soak: setup peers  ## 1,000 small studies: memory, files and threads stay flat, none is lost
+	$(BIN)/python -m tests.chaos.soak
+
+fuzz: setup  ## 10,000 malformed instances and the catalogue of bad input: refused or quarantined, no crash
+	$(BIN)/python -m tests.fuzz.run
 
 lock: setup  ## Pin the requirements anew (needs uv)
 	scripts/lock.sh
