@@ -13,6 +13,7 @@ from pynetdicom.association import Association
 
 from service.delivery.push import on_connected
 from tests.chaos.small_studies import SmallStudy
+from tests.system.peers import listens
 
 TIMEOUT_S = 2.0
 """pynetdicom does not notice a peer that is gone while it waits for an answer."""
@@ -52,8 +53,10 @@ class Router:
 
     def _try(self, datasets: Iterable[object], digests: dict[str, str]) -> set[str]:
         """Send over one association for as long as that lasts; return what was acknowledged."""
-        association = self._associate()
         stored: set[str] = set()
+        if not listens(self.port):
+            return stored
+        association = self._associate()
         try:
             for dataset in datasets:
                 if not association.is_established:
@@ -66,6 +69,7 @@ class Router:
         finally:
             if association.is_established:
                 association.release()
+            _close(association)
         with self._lock:
             self.acknowledged |= {uid: digests[uid] for uid in stored}
         return stored
@@ -78,3 +82,10 @@ class Router:
         return ae.associate(
             "127.0.0.1", self.port, contexts=contexts, ae_title="METSERVE", evt_handlers=handlers
         )
+
+
+def _close(association: Association) -> None:
+    """Close the socket of an association whose peer was killed: pynetdicom leaves it open."""
+    transport = association.dul.socket
+    if transport is not None and transport.socket is not None:
+        transport.socket.close()
