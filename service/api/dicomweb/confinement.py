@@ -144,7 +144,7 @@ def refuse_system_calls() -> bool:
     )
     libc = ctypes.CDLL(None, use_errno=True)
     allowed = libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
-    return allowed and libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, described, 0, 0) == 0
+    return allowed and bool(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, described, 0, 0) == 0)
 
 
 def _filter(architecture: int, refused: list[int]) -> bytes:

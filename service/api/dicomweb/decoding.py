@@ -88,7 +88,7 @@ class Decoder:
         if decoded_bytes > self.limits.decoded_bytes:
             raise ApiError(
                 HTTPStatus.NOT_ACCEPTABLE,
-                f"the frames have {decoded_bytes} bytes, at most {self.limits.decoded_bytes} are decoded at once;"
+                f"frames of {decoded_bytes} bytes, expected at most {self.limits.decoded_bytes} at once;"
                 " ask for fewer, or for the stored transfer syntax",
             )
 

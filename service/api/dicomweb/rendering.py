@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom import Dataset
-from pydicom.pixels import apply_color_lut
+from pydicom.pixels.processing import apply_color_lut
 
 from service.api.dicomweb.render_request import RenderRequest, Viewport, Window
 
@@ -68,9 +68,9 @@ def _share_of_white(values: NDArray[np.float32], window: Window) -> NDArray[np.f
         exponent = np.clip(-4 * (values - window.center) / window.width, -60, 60)
         return np.asarray(1 / (1 + np.exp(exponent)), dtype=np.float32)
     if window.function == "linear-exact":
-        return np.clip((values - window.center) / window.width + 0.5, 0, 1)
+        return np.asarray(np.clip((values - window.center) / window.width + 0.5, 0, 1))
     width = max(window.width - 1, 1e-6)
-    return np.clip((values - (window.center - 0.5)) / width + 0.5, 0, 1)
+    return np.asarray(np.clip((values - (window.center - 0.5)) / width + 0.5, 0, 1))
 
 
 def _header_window(places: list[Dataset]) -> Window | None:
@@ -131,7 +131,7 @@ def _places(dataset: Dataset, frame_index: int) -> Iterator[Dataset]:
 def _number(places: list[Dataset], keyword: str) -> float | None:
     """Return an attribute's (first) number, None where there is none that can be used."""
     for place in places:
-        value = place.get(keyword)
+        value: Any = place.get(keyword)
         try:
             first = value if value is None or isinstance(value, str | int | float) else value[0]
             number = float(first)

@@ -98,7 +98,7 @@ def test_a_frame_that_is_not_there_is_told(tmp_path: Path, decoder: Decoder) -> 
 
 def test_too_large_a_frame_is_not_begun(tmp_path: Path) -> None:
     decoder = Decoder(DecodeLimits(decoded_bytes=1000))
-    with pytest.raises(ApiError, match="1000 are decoded"):
+    with pytest.raises(ApiError, match="1001 bytes, expected at most 1000"):
         decoder.frames(tmp_path / "absent", [0], 1001)
 
 
