@@ -56,6 +56,12 @@ class Destination:
         if server is not None:
             server.shutdown()  # type: ignore[attr-defined]
 
+    @property
+    def studies(self) -> int:
+        """Number of studies some object of which has arrived."""
+        with self._lock:
+            return len({study for study, _, _ in self.arrivals})
+
     def result_sets(self, study_instance_uid: str) -> dict[str, set[str]]:
         """Return SOP class -> the distinct instances of a study."""
         found: dict[str, set[str]] = {}
