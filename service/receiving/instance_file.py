@@ -121,11 +121,11 @@ def read_instance_file(path: Path, identity: ObjectIdentity) -> InstanceFile:
     structure = _scan(path, identity)
     dataset, header = _read_header(path, structure, identity)
     _check_header(header, identity)
-    _check_pixels(dataset, structure, identity)
+    study = _read_facts(dataset, structure, identity)
     return InstanceFile(
         identity=identity,
         header=header,
-        study=_study_facts(dataset),
+        study=study,
         sha256=_sha256_from(path, structure.start),
         size_bytes=path.stat().st_size,
     )
@@ -175,8 +175,23 @@ def _read_header(
             )
         return dataset, read_instance_header(dataset)
     except Exception as error:  # noqa: BLE001 - a hostile header can raise anything in a parser
-        message = f"the header cannot be read ({type(error).__name__})"
-        raise UnacceptableInstance(RefusalReason.UNREADABLE, message) from None
+        raise _unreadable(error) from None
+
+
+def _read_facts(dataset: Dataset, structure: DataSetStructure, identity: ObjectIdentity) -> StudyFacts:
+    """Check the pixel data, read the worklist's attributes: pydicom decodes a value when it is asked for."""
+    try:
+        _check_pixels(dataset, structure, identity)
+        return _study_facts(dataset)
+    except UnacceptableInstance:
+        raise
+    except Exception as error:  # noqa: BLE001 - as above
+        raise _unreadable(error) from None
+
+
+def _unreadable(error: Exception) -> UnacceptableInstance:
+    message = f"the header cannot be read ({type(error).__name__})"
+    return UnacceptableInstance(RefusalReason.UNREADABLE, message)
 
 
 def _is_beyond_what_is_kept(tag: BaseTag, _vr: str | None, _length: int) -> bool:
