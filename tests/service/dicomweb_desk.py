@@ -10,25 +10,14 @@ from typing import Any
 import httpx
 from pydicom import Dataset
 
-from core.audit import AuditEvent
 from core.database import InstanceRow
 from service.api.app import create_app
 from tests.mr_headers import with_file_meta
-from tests.service.api_client import ApiClient, api_parts
-from tests.service.service_records import Records
+from tests.service.api_client import ApiClient, CollectedAudit, api_parts
+from tests.service.service_records import MovedClock, Records
 
 STORE_TYPE = 'multipart/related; type="application/dicom"; boundary=metserve-test'
 BOUNDARY = b"metserve-test"
-
-
-class CollectedAudit:
-    """Keeps events for a test to look at."""
-
-    def __init__(self) -> None:
-        self.events: list[AuditEvent] = []
-
-    def record(self, event: AuditEvent) -> None:
-        self.events.append(event)
 
 
 class DicomWebDesk:
@@ -36,7 +25,10 @@ class DicomWebDesk:
 
     def __init__(self, folder: Path, **parts: Any) -> None:
         self.records = Records(folder)
-        self.app = create_app(api_parts(self.records, folder, **parts))
+        self.audit = CollectedAudit()
+        self.clock = MovedClock()
+        settings = {"audit": self.audit, "clock": self.clock, **parts}
+        self.app = create_app(api_parts(self.records, folder, **settings))
         self.client = ApiClient(self.app)
 
     def store(self, *files: bytes | Dataset, study: str = "", **headers: str) -> httpx.Response:

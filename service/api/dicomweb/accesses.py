@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from fastapi import Request
 
-from core.audit import Actor, Audit, AuditAction, AuditedStudy, AuditEvent, AuditKind
+from core.audit import Actor, AuditAction, AuditedStudy, AuditEvent, AuditKind
 from service.access.principal import Principal
 from service.api.parts import ApiParts
 
@@ -19,17 +19,6 @@ REPEATED_AFTER = timedelta(minutes=5)
 
 MOST_REMEMBERED = 10_000
 """Pairs of reader and study."""
-
-
-class _NoAudit:
-    def record(self, event: AuditEvent) -> None:
-        """Keep nothing."""
-
-
-def audit_of(parts: ApiParts) -> Audit:
-    """Return the audit trail of an application, or one that keeps nothing where it has none."""
-    audit: Audit = getattr(parts, "audit", _NoAudit())
-    return audit
 
 
 def address_of(request: Request) -> str:
@@ -65,7 +54,7 @@ def record_access(
     address = address_of(request)
     if accesses.is_news(principal.name, address, study.study_instance_uid, parts.clock()):
         reader = Actor(principal.name, address, is_requestor=True, role="destination")
-        audit_of(parts).record(
+        parts.audit.record(
             AuditEvent(
                 AuditKind.INSTANCES_ACCESSED,
                 AuditAction.READ,
@@ -79,6 +68,6 @@ def record_access(
 def record_query(parts: ApiParts, principal: Principal, request: Request, keys: str) -> None:
     """Leave in the audit trail that somebody searched, and for what."""
     asker = Actor(principal.name, address_of(request), is_requestor=True, role="source")
-    audit_of(parts).record(
+    parts.audit.record(
         AuditEvent(AuditKind.QUERY, AuditAction.EXECUTE, (asker, OWN_ACTOR), query=keys, detail="QIDO-RS")
     )

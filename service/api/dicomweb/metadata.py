@@ -11,8 +11,7 @@ from typing import Any
 from pydicom import Dataset
 from pydicom.dataelem import DataElement, RawDataElement
 
-from core.errors import Defect, Transient
-from service.api.dicomweb.stored_file import StoredFile, read_stored_file, vr_of
+from service.api.dicomweb.stored_file import StoredFile, open_stored_file, vr_of
 
 BULK_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN", "OB or OW"})
 
@@ -93,14 +92,8 @@ def metadata_of(stored: StoredFile, instance_url: str) -> dict[str, Any]:
 
 
 def _read(path: Path) -> bytes:
-    try:
-        stored = read_stored_file(path)
-        content = metadata_of(stored, URL_PLACEHOLDER)
-        return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
-    except FileNotFoundError as error:
-        raise Defect(f"the stored file {path.name} is gone") from error
-    except OSError as error:
-        raise Transient(f"a stored file cannot be read: {error.strerror}") from error
+    content = metadata_of(open_stored_file(path), URL_PLACEHOLDER)
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _json(dataset: Dataset, bulk_url: str) -> dict[str, Any]:
@@ -109,7 +102,7 @@ def _json(dataset: Dataset, bulk_url: str) -> dict[str, Any]:
         if tag.element == _GROUP_LENGTH:
             continue
         key = f"{int(tag):08X}"
-        raw: Any = dataset.get_item(tag)
+        raw: Any = dataset.get_item(tag, keep_deferred=True)
         if isinstance(raw, RawDataElement) and raw.length > LARGEST_INLINE_BYTES and vr_of(raw) in BULK_VRS:
             vr = vr_of(raw)
             content[key] = {"vr": "OW" if vr == "OB or OW" else vr, "BulkDataURI": f"{bulk_url}{key}"}

@@ -7,13 +7,17 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from core.settings import ApiSettings
+from service.api.dicomweb.accesses import Accesses
+from service.api.dicomweb.decoding import DecodeLimits, Decoder
+from service.api.dicomweb.metadata import MetadataCache
 from service.api.dicomweb.multipart_request import BodyLimits
 from service.api.dicomweb.uploads import Uploads
 from service.api.parts import ApiParts
 from service.receiving.ingest import Ingest
 
-DEFAULT_LIMITS = BodyLimits(maximum_parts=5000, maximum_part_bytes=2 * 1024**3, maximum_bytes=16 * 1024**3)
-"""A head study has up to 1000 slices; an Enhanced MR up to 1 GB."""
+METADATA_CACHE_BYTES = 64 * 1024**2
+"""Headers of some 10,000 slices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,9 @@ class DicomWeb:
     ingest: Ingest
     uploads: Uploads
     limits: BodyLimits
+    decoder: Decoder
+    metadata: MetadataCache
+    accesses: Accesses
 
 
 def open_dicomweb(parts: ApiParts) -> DicomWeb:
@@ -30,7 +37,20 @@ def open_dicomweb(parts: ApiParts) -> DicomWeb:
     uploads = Uploads(parts.store, parts.minimum_free_bytes)
     uploads.sweep(parts.clock())
     return DicomWeb(
-        ingest=Ingest(parts.store, parts.sessions, parts.clock), uploads=uploads, limits=DEFAULT_LIMITS
+        ingest=Ingest(parts.store, parts.sessions, parts.clock),
+        uploads=uploads,
+        limits=_limits(parts.settings),
+        decoder=Decoder(DecodeLimits()),
+        metadata=MetadataCache(METADATA_CACHE_BYTES),
+        accesses=Accesses(),
+    )
+
+
+def _limits(settings: ApiSettings) -> BodyLimits:
+    return BodyLimits(
+        maximum_parts=settings.stow_maximum_parts,
+        maximum_part_bytes=settings.stow_maximum_part_bytes,
+        maximum_bytes=settings.stow_maximum_bytes,
     )
 
 

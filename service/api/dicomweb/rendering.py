@@ -133,8 +133,7 @@ def _number(places: list[Dataset], keyword: str) -> float | None:
     for place in places:
         value: Any = place.get(keyword)
         try:
-            first = value if value is None or isinstance(value, str | int | float) else value[0]
-            number = float(first)
+            number = float(value if isinstance(value, str | int | float) else value[0])
         except (TypeError, ValueError, IndexError):
             continue
         if np.isfinite(number):

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from core.audit import Actor, AuditAction, AuditEvent, AuditKind, AuditOutcome
 from core.errors import Transient
 from service.access.principal import Principal
-from service.api.dicomweb.accesses import OWN_ACTOR, address_of, audit_of
+from service.api.dicomweb.accesses import OWN_ACTOR, address_of
 from service.api.dicomweb.addresses import studies_url
 from service.api.dicomweb.media_types import DICOM, DICOM_JSON, MULTIPART, Accepted, choose_json
 from service.api.dicomweb.multipart_request import InstanceParts, boundary_of, too_large
@@ -164,7 +164,7 @@ def _record(parts: ApiParts, principal: Principal, address: str, store: StoreReq
     failed = sum(part.failure_reason != 0 for part in store.parts)
     if not studies and not failed:
         return
-    audit_of(parts).record(
+    parts.audit.record(
         AuditEvent(
             AuditKind.INSTANCES_TRANSFERRED,
             AuditAction.CREATE,

@@ -15,6 +15,8 @@ from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
 from pydicom.uid import UID
 
+from core.errors import Defect, Transient
+
 LARGEST_VALUE_READ_AT_ONCE = 64 * 1024
 """Bytes; larger values (documents, tables) stay in the file until somebody asks for them."""
 
@@ -76,6 +78,24 @@ def read_stored_file(path: Path) -> StoredFile:
         syntax = UID(str(header.file_meta.TransferSyntaxUID))
         pixels = _pixel_place(file, implicit_vr=syntax.is_implicit_VR)
     return StoredFile(path, header, syntax, pixels)
+
+
+def open_stored_file(path: Path) -> StoredFile:
+    """Read an instance that the database names, up to its pixels.
+
+    Raises
+    ------
+    Defect
+        The file is gone or cannot be understood any more.
+    Transient
+        The disk cannot be read at present.
+    """
+    try:
+        return read_stored_file(path)
+    except FileNotFoundError as error:
+        raise Defect(f"the stored file {path.name} is gone") from error
+    except OSError as error:
+        raise Transient(f"a stored file cannot be read: {error.strerror}") from error
 
 
 def raw_value(stored: StoredFile, raw: RawDataElement) -> bytes:

@@ -20,10 +20,8 @@ from pydicom.uid import (
 from pynetdicom.sop_class import Verification
 
 from core.audit import AuditKind
-from core.settings import ReceiverSettings
+from core.settings import ApiSettings, ReceiverSettings
 from service.access.principal import Principal, Role
-from service.api.dicomweb import parts as dicomweb_parts
-from service.api.dicomweb.multipart_request import BodyLimits
 from service.api.dicomweb.storing import EVERY_TRANSFER_SYNTAX, failure_reason, is_offered
 from service.api.dicomweb.uploads import OLDEST_UPLOAD, Uploads
 from service.api.parts import principal_of
@@ -31,10 +29,10 @@ from service.receiving.instance_file import ObjectIdentity, RefusalReason
 from service.receiving.receiver import _contexts, status_of
 from service.receiving.reception import Reception, ReceptionKind
 from tests.mr_headers import SIEMENS_MPRAGE, STUDY_UID, series
-from tests.service.dicomweb_desk import BOUNDARY, CollectedAudit, DicomWebDesk, file_bytes, multipart
+from tests.service.dicomweb_desk import BOUNDARY, DicomWebDesk, file_bytes, multipart
 from tests.service.service_records import NOON
 
-LIMITS = BodyLimits(maximum_parts=5, maximum_part_bytes=20_000, maximum_bytes=50_000)
+LIMITS = ApiSettings(stow_maximum_parts=5, stow_maximum_part_bytes=20_000, stow_maximum_bytes=50_000)
 
 
 @pytest.fixture
@@ -43,9 +41,8 @@ def desk(tmp_path: Path) -> DicomWebDesk:
 
 
 @pytest.fixture
-def narrow_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DicomWebDesk:
-    monkeypatch.setattr(dicomweb_parts, "DEFAULT_LIMITS", LIMITS)
-    return DicomWebDesk(tmp_path)
+def narrow_desk(tmp_path: Path) -> DicomWebDesk:
+    return DicomWebDesk(tmp_path, settings=LIMITS)
 
 
 def slices(count: int = 1, **elements: Any) -> list[Dataset]:
@@ -246,11 +243,9 @@ def test_who_sees_some_studies_cannot_add_to_another_and_so_see_it(desk: DicomWe
     assert {row.calling_ae_title for row in desk.instances()} == {"anonymous", "SCANNER2"}
 
 
-def test_the_audit_trail_names_what_arrived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    audit = CollectedAudit()
-    monkeypatch.setattr("service.api.dicomweb.store.audit_of", lambda parts: audit)
-    DicomWebDesk(tmp_path).store(*slices(2))
-    (event,) = audit.events
+def test_the_audit_trail_names_what_arrived(desk: DicomWebDesk) -> None:
+    desk.store(*slices(2))
+    (event,) = desk.audit.events
     assert event.kind is AuditKind.INSTANCES_TRANSFERRED
     (study,) = event.studies
     assert (study.study_instance_uid, study.patient_id) == (STUDY_UID, "PID-CANARY")
