@@ -22,6 +22,7 @@ from core import settings
 from core.errors import InvalidInput, MetserveError, UnsuitableStudy
 from core.logs import configure_logs
 from core.settings import (
+    AccessSettings,
     ApiSettings,
     AssemblySettings,
     CommonSettings,
@@ -119,10 +120,18 @@ def receive(supervised: Supervised = False) -> None:
 @explained()
 def api(supervised: Supervised = False) -> None:
     """Run the REST server."""
-    from service.main import run_api
+    from service.main import ApiRoleSettings, run_api
 
     common = _enter_role(supervised=supervised)
-    run_api(common, load(ApiSettings), load(DeliverySettings), load(ReceiverSettings))
+    run_api(
+        ApiRoleSettings(
+            common,
+            load(ApiSettings),
+            load(AccessSettings),
+            load(DeliverySettings),
+            load(ReceiverSettings),
+        )
+    )
 
 
 @app.command()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import ClassVar, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from core.settings.base import RoleSettings
+
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 RoleName = Literal["viewer", "operator", "admin", "service"]
 
@@ -40,7 +43,7 @@ class AccessSettings(RoleSettings):
     """Claim that names the user in the audit trail; sub is what never changes."""
     oidc_roles_claim: str = "roles"
     """Claim with the user's roles; dots go deeper (realm_access.roles)."""
-    oidc_role_names: dict[str, RoleName] = {}
+    oidc_role_names: dict[str, RoleName] = {}  # noqa: RUF012 - pydantic copies it
     """JSON table of the provider's role -> viewer, operator, admin, service. Empty: they are named alike."""
     oidc_sources_claim: str = ""
     """Claim with AE titles: only studies they sent are visible ("*": every study). Empty: everyone
@@ -51,6 +54,8 @@ class AccessSettings(RoleSettings):
     """Our client id at the provider, for logins with a browser; empty: no login."""
     login_client_secret_file: Path | None = None
     """File with the client's secret; None: a public client (PKCE alone)."""
+    login_scope: str = "openid profile"
+    """What is asked of the provider at a login; some send roles only with a scope of their own."""
     login_public_url: str = ""
     """How browsers reach us, for instance https://metserve.hospital.example; needed with a client id."""
     login_session_s: int = Field(default=8 * 3600, ge=60)
@@ -78,9 +83,19 @@ class AccessSettings(RoleSettings):
             )
         if self.oidc_issuer and not self.oidc_audience:
             raise ValueError("METSERVE_ACCESS_OIDC_ISSUER needs METSERVE_ACCESS_OIDC_AUDIENCE")
+        for name in ("oidc_issuer", "login_public_url"):
+            _check_is_https(name, getattr(self, name))
         if self.login_client_id and not (self.oidc_issuer and self.login_public_url):
             raise ValueError(
                 "METSERVE_ACCESS_LOGIN_CLIENT_ID needs METSERVE_ACCESS_OIDC_ISSUER and "
                 "METSERVE_ACCESS_LOGIN_PUBLIC_URL"
             )
         return self
+
+
+def _check_is_https(name: str, url: str) -> None:
+    """Refuse plain HTTP but on this machine: who can read a login can be the user."""
+    parts = urlsplit(url)
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS)
+    if url and not is_safe:
+        raise ValueError(f"{name} is {url!r}, expected https://host or, on this machine, http://localhost")

@@ -5,23 +5,26 @@ from __future__ import annotations
 from fastapi import APIRouter
 from sqlalchemy import func, select
 
-from core.database import DeliveryRow
+from core.database import DeliveryRow, JobRow, StudyRow
 from core.destinations import Destination
+from service.access.visibility import is_visible
 from service.api.models import DestinationReply, DestinationsReply
-from service.api.parts import PartsOf
+from service.api.parts import PartsOf, PrincipalOf
 from service.delivery.outbox import DeliveryState
 
 router = APIRouter(prefix="/destinations", tags=["destinations"])
 
 
 @router.get("", summary="Destinations, with the number of deliveries by state")
-def list_destinations(parts: PartsOf) -> DestinationsReply:
-    """List the configured destinations."""
+def list_destinations(parts: PartsOf, principal: PrincipalOf) -> DestinationsReply:
+    """List the configured destinations, and count the deliveries of the studies that are visible."""
     with parts.read_sessions() as session:
         rows = session.execute(
-            select(DeliveryRow.destination, DeliveryRow.state, func.count()).group_by(
-                DeliveryRow.destination, DeliveryRow.state
-            )
+            select(DeliveryRow.destination, DeliveryRow.state, func.count())
+            .join(JobRow, JobRow.id == DeliveryRow.job_id)
+            .join(StudyRow, StudyRow.id == JobRow.study_id)
+            .where(is_visible(principal))
+            .group_by(DeliveryRow.destination, DeliveryRow.state)
         )
         counts = {(destination, state): count for destination, state, count in rows}
     return DestinationsReply(

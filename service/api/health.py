@@ -17,6 +17,7 @@ from service.api.problems import MEDIA_TYPE, Problem, problem_responses
 from service.api.readiness import Check, check_readiness
 
 router = APIRouter(tags=["health"])
+metrics_router = APIRouter(tags=["health"])
 
 
 class LiveReply(BaseModel):
@@ -75,7 +76,7 @@ def ready(parts: PartsOf) -> ReadyReply | Response:
     return JSONResponse(body.model_dump(mode="json"), status_code=status, media_type=MEDIA_TYPE)
 
 
-@router.get("/metrics", summary="For Prometheus", response_class=Response)
+@metrics_router.get("/metrics", summary="For Prometheus", response_class=Response)
 def metrics(parts: PartsOf) -> Response:
     """Give the metrics of this process and what the database says now."""
     return Response(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from celery import Celery
@@ -10,10 +10,14 @@ from fastapi import Depends, Request
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
 
+from core.audit import Audit
 from core.clock import Clock
 from core.database import Sessions
 from core.destinations import Destination
+from core.settings import AccessSettings, ApiSettings
 from core.study_store import StudyStore
+from service.access.gate import Gate
+from service.access.login import Login
 from service.access.principal import EVERYBODY, Principal
 
 
@@ -31,6 +35,12 @@ class ApiParts:
         Below this much free disk the service is not ready (the receiver refuses instances then).
     software_version
         metserve's own version.
+    settings, access
+        How much REST takes, and how browsers log in.
+    gate
+        Who is let in.
+    login, session_key
+        How people log in with a browser (None: not at all), and what signs the cookie of it.
     """
 
     engine: Engine
@@ -43,6 +53,12 @@ class ApiParts:
     minimum_free_bytes: int
     software_version: str
     registry: CollectorRegistry
+    audit: Audit
+    settings: ApiSettings
+    access: AccessSettings
+    gate: Gate
+    login: Login | None = None
+    session_key: str = field(default="", repr=False)
 
     @property
     def destination_names(self) -> tuple[str, ...]:

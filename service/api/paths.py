@@ -11,6 +11,8 @@ from sqlalchemy.orm import Session
 
 from core.database import JobRow, StudyRow
 from core.uids import is_acceptable_uid
+from service.access.principal import Principal
+from service.access.visibility import is_visible
 from service.api.problems import ApiError
 
 DEFAULT_PAGE = 50
@@ -53,19 +55,21 @@ StudyUid = Annotated[str, Depends(_study_uid)]
 StudyUidQuery = Annotated[str | None, Depends(_study_uid_or_none)]
 
 
-def find_study(session: Session, study_instance_uid: str) -> StudyRow:
-    """Return a study, or end the request with 404."""
-    study = session.scalars(
-        select(StudyRow).where(StudyRow.study_instance_uid == study_instance_uid)
-    ).one_or_none()
+def find_study(session: Session, study_instance_uid: str, principal: Principal) -> StudyRow:
+    """Return a study, or end the request with 404: one that is not visible is as one that is not there."""
+    statement = select(StudyRow).where(
+        StudyRow.study_instance_uid == study_instance_uid, is_visible(principal)
+    )
+    study = session.scalars(statement).one_or_none()
     if study is None:
         raise ApiError(HTTPStatus.NOT_FOUND, f"no instance of study {study_instance_uid} was received")
     return study
 
 
-def find_job(session: Session, job_id: str) -> JobRow:
-    """Return a job, or end the request with 404."""
-    job = session.get(JobRow, job_id)
+def find_job(session: Session, job_id: str, principal: Principal) -> JobRow:
+    """Return a job, or end the request with 404: so too when its study is not visible."""
+    statement = select(JobRow).join(StudyRow).where(JobRow.id == job_id, is_visible(principal))
+    job = session.scalars(statement).one_or_none()
     if job is None:
         raise ApiError(HTTPStatus.NOT_FOUND, f"there is no job {job_id}")
     return job

@@ -14,7 +14,9 @@ from core.database import JobRow
 from core.job import JobState
 from core.lesion import FindingsReport
 from core.results import ResultKind
+from service.access.principal import Principal
 from service.api.absence import why_absent, why_unpublished
+from service.api.asker import Asker, AskerOf, audited
 from service.api.lesion_table import lesions_csv
 from service.api.models import FindingsReply, LesionsReply
 from service.api.parts import ApiParts, PartsOf
@@ -34,10 +36,10 @@ _DICOM_FILE = {**_NOT_FOUND, 200: {"content": {DICOM: {"schema": {"type": "strin
 
 
 @router.get("/jobs/{job_id}/findings", summary="Everything a job found", responses=_NOT_FOUND)
-def get_findings(parts: PartsOf, job_id: JobId) -> FindingsReply:
+def get_findings(parts: PartsOf, asker: AskerOf, job_id: JobId) -> FindingsReply:
     """Show the findings as they were published."""
-    with parts.read_sessions() as session:
-        return FindingsReply(job_id=job_id, findings=_published(find_job(session, job_id)))
+    job = _job(parts, asker, job_id)
+    return FindingsReply(job_id=job_id, findings=_published(job))
 
 
 @router.get(
@@ -47,11 +49,10 @@ def get_findings(parts: PartsOf, job_id: JobId) -> FindingsReply:
     responses=_LESIONS,
 )
 def get_lesions(
-    parts: PartsOf, job_id: JobId, accept: Annotated[str, Header()] = "*/*"
+    parts: PartsOf, asker: AskerOf, job_id: JobId, accept: Annotated[str, Header()] = "*/*"
 ) -> LesionsReply | Response:
     """List the lesions of a job, largest first."""
-    with parts.read_sessions() as session:
-        return _lesions(find_job(session, job_id), as_csv=CSV in accept)
+    return _lesions(_job(parts, asker, job_id), as_csv=CSV in accept)
 
 
 @router.get(
@@ -60,11 +61,10 @@ def get_lesions(
     response_class=Response,
     responses=_LESIONS,
 )
-def get_lesion_table(parts: PartsOf, job_id: JobId) -> Response:
+def get_lesion_table(parts: PartsOf, asker: AskerOf, job_id: JobId) -> Response:
     """List the lesions of a job for a spreadsheet."""
-    with parts.read_sessions() as session:
-        job = find_job(session, job_id)
-        return _csv(job, _published(job))
+    job = _job(parts, asker, job_id)
+    return _csv(job, _published(job))
 
 
 @router.get(
@@ -74,11 +74,17 @@ def get_lesion_table(parts: PartsOf, job_id: JobId) -> Response:
     responses=_LESIONS,
 )
 def get_study_lesions(
-    parts: PartsOf, study_instance_uid: StudyUid, accept: Annotated[str, Header()] = "*/*"
+    parts: PartsOf,
+    asker: AskerOf,
+    study_instance_uid: StudyUid,
+    accept: Annotated[str, Header()] = "*/*",
 ) -> LesionsReply | Response:
     """List the lesions the newest finished analysis found."""
     with parts.read_sessions() as session:
-        return _lesions(_newest_published(session, study_instance_uid), as_csv=CSV in accept)
+        job = _newest_published(session, study_instance_uid, asker.principal)
+        study = audited(job.study)
+    asker.read(study)
+    return _lesions(job, as_csv=CSV in accept)
 
 
 @router.get(
@@ -87,9 +93,9 @@ def get_study_lesions(
     response_class=FileResponse,
     responses=_DICOM_FILE,
 )
-def get_segmentation(parts: PartsOf, job_id: JobId) -> FileResponse:
+def get_segmentation(parts: PartsOf, asker: AskerOf, job_id: JobId) -> FileResponse:
     """Give the Segmentation object; a negative study has none."""
-    return _object_file(parts, job_id, ResultKind.SEG)
+    return _object_file(parts, asker, job_id, ResultKind.SEG)
 
 
 @router.get(
@@ -98,9 +104,9 @@ def get_segmentation(parts: PartsOf, job_id: JobId) -> FileResponse:
     response_class=FileResponse,
     responses=_DICOM_FILE,
 )
-def get_structured_report(parts: PartsOf, job_id: JobId) -> FileResponse:
+def get_structured_report(parts: PartsOf, asker: AskerOf, job_id: JobId) -> FileResponse:
     """Give the Structured Report; a negative study has one too."""
-    return _object_file(parts, job_id, ResultKind.SR)
+    return _object_file(parts, asker, job_id, ResultKind.SR)
 
 
 @router.get(
@@ -109,9 +115,9 @@ def get_structured_report(parts: PartsOf, job_id: JobId) -> FileResponse:
     response_class=FileResponse,
     responses=_DICOM_FILE,
 )
-def get_object(parts: PartsOf, job_id: JobId, kind: ResultKind) -> FileResponse:
+def get_object(parts: PartsOf, asker: AskerOf, job_id: JobId, kind: ResultKind) -> FileResponse:
     """Give the object of a kind; when there is none, the answer says why."""
-    return _object_file(parts, job_id, kind)
+    return _object_file(parts, asker, job_id, kind)
 
 
 def _lesions(job: JobRow, *, as_csv: bool) -> LesionsReply | Response:
@@ -127,13 +133,23 @@ def _csv(job: JobRow, report: FindingsReport) -> Response:
     )
 
 
-def _object_file(parts: ApiParts, job_id: str, kind: ResultKind) -> FileResponse:
+def _job(parts: ApiParts, asker: Asker, job_id: str) -> JobRow:
     with parts.read_sessions() as session:
-        job = find_job(session, job_id)
+        job = find_job(session, job_id, asker.principal)
+        study = audited(job.study)
+    asker.read(study)
+    return job
+
+
+def _object_file(parts: ApiParts, asker: Asker, job_id: str, kind: ResultKind) -> FileResponse:
+    with parts.read_sessions() as session:
+        job = find_job(session, job_id, asker.principal)
+        study = audited(job.study)
         result = result_object(parts.store, job, kind)
         if result is None:
             raise ApiError(HTTPStatus.NOT_FOUND, why_absent(job, kind))
     check_unchanged(result)
+    asker.read(study)
     return FileResponse(
         result.path,
         media_type=DICOM,
@@ -150,8 +166,8 @@ def _published(job: JobRow) -> FindingsReport:
     return report
 
 
-def _newest_published(session: Session, study_instance_uid: str) -> JobRow:
-    study = find_study(session, study_instance_uid)
+def _newest_published(session: Session, study_instance_uid: str, principal: Principal) -> JobRow:
+    study = find_study(session, study_instance_uid, principal)
     job = session.scalars(
         select(JobRow)
         .where(JobRow.study_id == study.id, JobRow.state.in_([JobState.ENCODED, JobState.DELIVERED]))

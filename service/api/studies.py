@@ -12,8 +12,11 @@ from sqlalchemy.orm import Session
 
 from core.database import InstanceRow, JobRow, SeriesRow, StudyRow
 from core.job import JobState, Lane, Outcome
+from service.access.principal import Principal
+from service.access.visibility import is_visible
+from service.api.asker import Asker, AskerOf, audited
 from service.api.models import AnalysisRequested, StudyPage, StudyReply
-from service.api.parts import PartsOf
+from service.api.parts import ApiParts, PartsOf
 from service.api.paths import (
     DEFAULT_PAGE,
     LARGEST_OFFSET,
@@ -58,17 +61,17 @@ def _query_search(
 
 
 @router.get("", summary="List studies, the one received last first")
-def list_studies(parts: PartsOf, search: Annotated[StudySearch, Depends(_query_search)]) -> StudyPage:
+def list_studies(
+    parts: PartsOf, asker: AskerOf, search: Annotated[StudySearch, Depends(_query_search)]
+) -> StudyPage:
     """List studies by state or outcome of their newest job."""
-    with parts.read_sessions() as session:
-        return _page(session, search)
+    return _answer(parts, asker, search)
 
 
 @router.post("/search", summary="Find studies, also by Patient ID")
-def search_studies(parts: PartsOf, search: StudySearch) -> StudyPage:
+def search_studies(parts: PartsOf, asker: AskerOf, search: StudySearch) -> StudyPage:
     """Find studies. A Patient ID goes into the body: URLs end up in the logs of proxies."""
-    with parts.read_sessions() as session:
-        return _page(session, search)
+    return _answer(parts, asker, search)
 
 
 @router.get(
@@ -76,17 +79,19 @@ def search_studies(parts: PartsOf, search: StudySearch) -> StudyPage:
     summary="One study: patient, series with role and reasons, jobs",
     responses=problem_responses(HTTPStatus.NOT_FOUND),
 )
-def get_study(parts: PartsOf, study_instance_uid: StudyUid) -> StudyReply:
+def get_study(parts: PartsOf, asker: AskerOf, study_instance_uid: StudyUid) -> StudyReply:
     """Show a study, with what assembly made of each series and what the study waits for."""
     with parts.read_sessions() as session:
-        study = find_study(session, study_instance_uid)
+        study = find_study(session, study_instance_uid, asker.principal)
         counts = session.execute(
             select(SeriesRow.id, func.count(InstanceRow.id))
             .join(SeriesRow.instances)
             .where(SeriesRow.study_id == study.id)
             .group_by(SeriesRow.id)
         )
-        return study_reply(study, dict(counts.all()))
+        reply = study_reply(study, dict(counts.all()))
+    asker.read(audited(study))
+    return reply
 
 
 @router.post(
@@ -96,18 +101,26 @@ def get_study(parts: PartsOf, study_instance_uid: StudyUid) -> StudyReply:
     responses=problem_responses(HTTPStatus.NOT_FOUND),
 )
 def analyse_study(
-    parts: PartsOf, study_instance_uid: StudyUid, lane: Lane | None = None
+    parts: PartsOf, asker: AskerOf, study_instance_uid: StudyUid, lane: Lane | None = None
 ) -> AnalysisRequested:
     """Analyse what has been received, without waiting for the quiet period; in the urgent lane if asked."""
     now = parts.clock()
     with parts.sessions.begin() as session:
-        find_study(session, study_instance_uid)
+        study = find_study(session, study_instance_uid, asker.principal)
         request_analysis(session, study_instance_uid, now, lane)
+    asker.ordered(audited(study), "analysis asked for")
     return AnalysisRequested(study_instance_uid=study_instance_uid, analysis_requested_at=now)
 
 
-def _page(session: Session, search: StudySearch) -> StudyPage:
-    statement = _matching(search)
+def _answer(parts: ApiParts, asker: Asker, search: StudySearch) -> StudyPage:
+    with parts.read_sessions() as session:
+        page = _page(session, search, asker.principal)
+    asker.searched(f"studies: {search.model_dump_json(exclude_none=True)}")
+    return page
+
+
+def _page(session: Session, search: StudySearch, principal: Principal) -> StudyPage:
+    statement = _matching(search).where(is_visible(principal))
     total = session.scalar(select(func.count()).select_from(statement.subquery())) or 0
     newest_first = statement.order_by(StudyRow.last_received_at.desc(), StudyRow.id.desc())
     rows = session.execute(newest_first.limit(search.limit).offset(search.offset))

@@ -3,50 +3,66 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from importlib.metadata import version
 
 import uvicorn
 
+from core.audit import Audit, AuditEvent
 from core.clock import utc_now
 from core.errors import Transient
 from core.logs import configure_logs
-from core.settings import ApiSettings, CommonSettings, DeliverySettings, ReceiverSettings
+from core.settings import (
+    AccessSettings,
+    ApiSettings,
+    CommonSettings,
+    DeliverySettings,
+    ReceiverSettings,
+)
 from core.signals import stop_on_signals
 from service.api.app import create_app
 from service.api.metrics import DatabaseCollector, open_registry
 from service.api.parts import ApiParts
+from service.main.access import Access, check_exposure, open_access, open_http
+from service.main.http_server import open_server
 from service.main.parts import SERVER_POLL_S, Parts, open_parts
 
-SHUTDOWN_GRACE_S = 10
-"""How long requests under way may still take once the API is told to stop."""
+
+@dataclass(frozen=True, slots=True)
+class ApiRoleSettings:
+    """Every setting that the API role reads."""
+
+    common: CommonSettings
+    api: ApiSettings
+    access: AccessSettings
+    delivery: DeliverySettings
+    receiver: ReceiverSettings
 
 
-def run_api(
-    common: CommonSettings,
-    api_settings: ApiSettings,
-    delivery_settings: DeliverySettings,
-    receiver_settings: ReceiverSettings,
-    stop: threading.Event | None = None,
-) -> None:
-    """Serve REST until ``stop`` is set (default: SIGTERM, SIGINT); requests under way are finished."""
-    configure_logs(common, "api")
+class NoAudit:
+    """Keeps nothing."""
+
+    def record(self, event: AuditEvent) -> None:
+        """Keep nothing."""
+
+
+def run_api(settings: ApiRoleSettings, stop: threading.Event | None = None) -> None:
+    """Serve REST until ``stop`` is set (default: SIGTERM, SIGINT); requests under way are finished.
+
+    Raises
+    ------
+    InvalidInput
+        REST would be open to strangers.
+    """
+    configure_logs(settings.common, "api")
+    check_exposure(settings.api, settings.access)
     stop = stop or stop_on_signals()
-    parts = open_parts(common)
-    app = create_app(
-        open_api_parts(parts, delivery_settings, receiver_settings), root_path=api_settings.root_path
-    )
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            host=api_settings.host,
-            port=api_settings.port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
-        )
-    )
-    serve_until(server, stop)
+    parts = open_parts(settings.common)
+    audit = NoAudit()
+    with open_http(settings.access) as http:
+        access = open_access(parts, settings.common, settings.api, settings.access, audit, http)
+        app = create_app(open_api_parts(parts, settings, access, audit), root_path=settings.api.root_path)
+        serve_until(open_server(app, settings.api), stop)
 
 
 def serve_until(server: uvicorn.Server, stop: threading.Event) -> None:
@@ -68,11 +84,10 @@ def serve_until(server: uvicorn.Server, stop: threading.Event) -> None:
         raise Transient(f"the API server ended; is port {server.config.port} taken?")
 
 
-def open_api_parts(
-    parts: Parts, delivery_settings: DeliverySettings, receiver_settings: ReceiverSettings
-) -> ApiParts:
+def open_api_parts(parts: Parts, settings: ApiRoleSettings, access: Access, audit: Audit) -> ApiParts:
     """Put together what the routes work with."""
-    names = tuple(destination.name for destination in delivery_settings.destinations)
+    destinations = settings.delivery.destinations
+    names = tuple(destination.name for destination in destinations)
     return ApiParts(
         engine=parts.engine,
         sessions=parts.sessions,
@@ -80,8 +95,14 @@ def open_api_parts(
         store=parts.store,
         broker=parts.broker,
         clock=utc_now,
-        destinations=delivery_settings.destinations,
-        minimum_free_bytes=receiver_settings.minimum_free_bytes,
+        destinations=destinations,
+        minimum_free_bytes=settings.receiver.minimum_free_bytes,
         software_version=version("metserve"),
         registry=open_registry(DatabaseCollector(parts.read_sessions, parts.store, utc_now, names)),
+        audit=audit,
+        settings=settings.api,
+        access=settings.access,
+        gate=access.gate,
+        login=access.login,
+        session_key=access.session_key,
     )

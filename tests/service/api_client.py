@@ -8,17 +8,31 @@ from typing import Any
 
 import httpx
 from fastapi import FastAPI
+from limits.storage import MemoryStorage
 
+from core.audit import AuditEvent
 from core.broker import open_broker
 from core.database import DeliveryRow
 from core.destinations import Destination
-from core.settings import CommonSettings
+from core.settings import AccessSettings, ApiSettings, CommonSettings
+from service.access.gate import Gate
+from service.access.limits import RateLimits
 from service.api.metrics import DatabaseCollector, open_registry
 from service.api.parts import ApiParts
 from service.delivery.outbox import DeliveryState
 from tests.service.service_records import NOON, MovedClock, Records
 
 PACS = Destination(name="pacs", ae_title="PACS", host="pacs.example", port=104)
+
+
+class CollectedAudit:
+    """Keeps events for a test to look at."""
+
+    def __init__(self) -> None:
+        self.events: list[AuditEvent] = []
+
+    def record(self, event: AuditEvent) -> None:
+        self.events.append(event)
 
 
 class ApiClient:
@@ -55,8 +69,19 @@ def api_parts(records: Records, tmp_path: Path, **changed: Any) -> ApiParts:
         "minimum_free_bytes": 0,
         "software_version": "0.1.0",
         "registry": open_registry(DatabaseCollector(records.read_sessions, records.store, clock, ("pacs",))),
+        "audit": CollectedAudit(),
+        "settings": ApiSettings(),
+        "access": AccessSettings(),
     }
-    return ApiParts(**(values | changed))
+    values |= changed
+    values.setdefault("gate", Gate(rate_limits(), values["audit"]))
+    return ApiParts(**values)
+
+
+def rate_limits(requests_per_minute: int = 10_000, failures_per_minute: int = 100) -> RateLimits:
+    return RateLimits(
+        MemoryStorage(), requests_per_minute=requests_per_minute, failures_per_minute=failures_per_minute
+    )
 
 
 def add_delivery(records: Records, state: DeliveryState, **fields: Any) -> None:

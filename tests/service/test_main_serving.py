@@ -15,13 +15,16 @@ from tests.service.storage_peers import free_port
 
 API = """
 from pathlib import Path
-from core.settings import ApiSettings, CommonSettings, DeliverySettings, ReceiverSettings
-from service.main import run_api
+from core.settings import AccessSettings, ApiSettings, CommonSettings, DeliverySettings, ReceiverSettings
+from service.main import ApiRoleSettings, run_api
 run_api(
-    CommonSettings(data_dir=Path({folder!r})),
-    ApiSettings(port={port}),
-    DeliverySettings(),
-    ReceiverSettings(minimum_free_bytes=0),
+    ApiRoleSettings(
+        CommonSettings(data_dir=Path({folder!r})),
+        ApiSettings(port={port}),
+        AccessSettings(),
+        DeliverySettings(),
+        ReceiverSettings(minimum_free_bytes=0),
+    )
 )
 """
 

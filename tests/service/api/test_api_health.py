@@ -89,7 +89,7 @@ def test_metrics_count_what_the_database_holds(records: Records, client: ApiClie
     assert values["metserve_jobs", "delivered"] == 0
     assert values["metserve_deliveries", "pacs,pending"] == 1
     assert values["metserve_oldest_unfinished_job_age_seconds", ""] == 90
-    assert values["metserve_http_requests_total", "GET,/jobs/{job_id},200"] == 1
+    assert values["metserve_http_requests_total", "GET,/api/v1/jobs/{job_id},200"] == 1
 
 
 def test_metrics_without_a_database_say_so(records: Records, client: ApiClient) -> None:
