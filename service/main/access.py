@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import secrets
 import ssl
@@ -19,6 +18,7 @@ from core.errors import InvalidInput
 from core.settings import AccessSettings, ApiSettings, CommonSettings
 from service.access.api_keys import KeyBook
 from service.access.bearer import TokenJudge
+from service.access.exposure import is_loopback
 from service.access.gate import Gate
 from service.access.limits import RateLimits
 from service.access.login import Login
@@ -30,31 +30,6 @@ SESSION_KEY_BYTES = 32
 
 STORAGE_TIMEOUT_S = 2
 """Counting must not hold up what is counted."""
-
-
-def check_exposure(api: ApiSettings, access: AccessSettings) -> None:
-    """Refuse to let strangers in by accident.
-
-    Raises
-    ------
-    InvalidInput
-        REST would listen beyond loopback and ask nobody who he is.
-    """
-    if is_loopback(api.host) or access.is_configured or access.open:
-        return
-    raise InvalidInput(
-        f"METSERVE_API_HOST is {api.host!r}, which others can reach, but nobody would be asked who they "
-        "are; expected METSERVE_ACCESS_OIDC_ISSUER or METSERVE_ACCESS_API_KEYS=true, or, behind a proxy "
-        "that asks, METSERVE_ACCESS_OPEN=true"
-    )
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether an address is reached from this machine only."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,11 @@ from core.settings import (
     ReceiverSettings,
 )
 from core.signals import stop_on_signals
+from service.access.exposure import check_exposure
 from service.api.app import create_app
 from service.api.metrics import DatabaseCollector, open_registry
 from service.api.parts import ApiParts
-from service.main.access import Access, check_exposure, open_access, open_http
+from service.main.access import Access, open_access, open_http
 from service.main.http_server import open_server
 from service.main.parts import SERVER_POLL_S, Parts, open_parts
 
