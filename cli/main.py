@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -19,8 +19,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cli.supervisor import GRACE_S, ROLES, supervise
 from core import settings
+from core.clock import utc_now
 from core.errors import InvalidInput, MetserveError, UnsuitableStudy
 from core.logs import configure_logs
+from core.pulse import SILENT_LIMIT_S, check_pulse
 from core.settings import (
     AccessSettings,
     ApiSettings,
@@ -100,10 +102,13 @@ def main(
 @explained()
 def up() -> None:
     """Run everything in one go: receiver, REST, worker and delivery, embedded unless set otherwise."""
+    from service.access.exposure import check_exposure
+
     common = _enter_role()
     configure_logs(common, "up")
     for role in settings.ROLE_SETTINGS:
         load(role)  # a wrong setting is told once, here, not by a role that keeps ending
+    check_exposure(load(ApiSettings), load(AccessSettings))
     supervise(ROLES, stop_on_signals())
 
 
@@ -150,6 +155,18 @@ def work(supervised: Supervised = False) -> None:
     from worker.main import run_worker
 
     run_worker(_enter_role(supervised=supervised), load(WorkerSettings))
+
+
+@app.command()
+@explained()
+def health(
+    role: Annotated[Literal["work"], typer.Argument(help="A role that has no port to ask at.")] = "work",
+    silent_limit_s: Annotated[
+        float, typer.Option("--silent-limit", help="Seconds after which its loop counts as hanging.")
+    ] = SILENT_LIMIT_S,
+) -> None:
+    """Tell whether a role's process on this host lives and its loop turns; status 1 when not."""
+    check_pulse(load(CommonSettings).data_dir, role, utc_now(), silent_limit_s=silent_limit_s)
 
 
 @app.command()

@@ -31,6 +31,7 @@ from worker.encoding.encode import SiteChoices
 from worker.loaded_models import LoadedModels, load_models
 from worker.model_set import verify_model_set
 from worker.notices import NoticeOffice, register_notice_task
+from worker.pulse_step import install_pulse
 from worker.stages import Stages
 from worker.tasks import Shell, register_tasks
 
@@ -76,6 +77,7 @@ def open_worker(common: CommonSettings, settings: WorkerSettings) -> Celery:
     process = this_process(app, common, settings, stopping.is_set)
     register_tasks(app, lambda: process().shell)
     register_notice_task(app, lambda: process().notices)
+    install_pulse(app, common.data_dir)
 
     @worker_shutting_down.connect(weak=False)
     def hand_back(**_signal: object) -> None:

@@ -21,6 +21,7 @@ from core.study_store import StudyStore
 from core.tasks import queues_of
 from tests.chaos.quick_stages import quick_stages
 from worker.main import make_message_folder
+from worker.pulse_step import install_pulse
 from worker.tasks import Shell, register_tasks
 
 
@@ -49,6 +50,7 @@ def run() -> None:
         )
 
     register_tasks(app, lambda: shell_of(os.getpid()))
+    install_pulse(app, common.data_dir, every_s=0.5)
 
     @worker_process_init.connect(weak=False)
     def warm_up(**_signal: object) -> None:
