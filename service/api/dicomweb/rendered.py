@@ -8,7 +8,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Response
 
 from core.errors import InvalidInput
-from service.api.dicomweb.catalogue import StoredInstance
 from service.api.dicomweb.frames import check_frames, pixels_of
 from service.api.dicomweb.media_types import Accepted, choose
 from service.api.dicomweb.pixels import INSTANCE, FrameList
@@ -24,6 +23,7 @@ from service.api.dicomweb.resources import Reader, ReaderOf, SeriesUid, SopInsta
 from service.api.dicomweb.stored_file import open_stored_file
 from service.api.paths import StudyUid
 from service.api.problems import ApiError, problem_responses
+from service.catalogue.instances import StoredInstance
 
 router = APIRouter(tags=["DICOMweb rendered"])
 

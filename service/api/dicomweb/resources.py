@@ -15,10 +15,10 @@ from core.database import StudyRow
 from core.uids import is_acceptable_uid
 from service.api.dicomweb.accesses import record_access
 from service.api.dicomweb.addresses import studies_url
-from service.api.dicomweb.catalogue import StoredInstance, instances
 from service.api.dicomweb.parts import DicomWebOf
 from service.api.parts import PartsOf, PrincipalOf
 from service.api.problems import ApiError
+from service.catalogue.instances import StoredInstance, instances
 
 
 def _series_uid(series_instance_uid: Annotated[str, Path(description="Series Instance UID.")]) -> str:

@@ -11,7 +11,6 @@ from fastapi import APIRouter, Response
 from fastapi.responses import StreamingResponse
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from service.api.dicomweb.catalogue import StoredInstance
 from service.api.dicomweb.instance_encoding import explicit_bytes, stored_bytes
 from service.api.dicomweb.media_types import (
     ANY_TRANSFER_SYNTAX,
@@ -27,6 +26,7 @@ from service.api.dicomweb.multipart_response import Part, multipart_response
 from service.api.dicomweb.resources import Reader, ReaderOf, SeriesUid, SopInstanceUid
 from service.api.paths import StudyUid
 from service.api.problems import ApiError, problem_responses
+from service.catalogue.instances import StoredInstance
 
 router = APIRouter(tags=["DICOMweb retrieve"])
 

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from fastapi.params import Depends
 
-from service.api.dicomweb import pixels, rendered, retrieve, store
+from service.api.dicomweb import pixels, rendered, retrieve, search, store
 from service.api.dicomweb.addresses import DICOMWEB_PREFIX
 from service.api.dicomweb.parts import open_dicomweb
 from service.api.parts import ApiParts
@@ -26,6 +26,6 @@ def install_dicomweb(
     """
     app.state.dicomweb = open_dicomweb(parts)
     router = APIRouter()
-    for module in (store, retrieve, pixels, rendered):
+    for module in (store, search, retrieve, pixels, rendered):
         router.include_router(module.router)
     app.include_router(router, prefix=DICOMWEB_PREFIX, dependencies=guards, responses=dict(responses))

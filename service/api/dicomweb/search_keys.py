@@ -95,6 +95,11 @@ def warning_header(texts: Iterable[str]) -> dict[str, str]:
     return {"Warning": value} if value else {}
 
 
+def unmatched_warning(names: Iterable[str]) -> str:
+    """Return what an answer says of attributes that are known, but not searched by."""
+    return f"These attributes are not matched and did not restrict the search: {', '.join(names)}"
+
+
 def _add(search: SearchKeys, name: str, value: str) -> None:
     if "." in name:
         for part in name.split("."):
