@@ -35,6 +35,7 @@ from core.settings import (
     load,
 )
 from core.signals import stop_on_signals
+from service.access.principal import Role
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -44,6 +45,8 @@ app = typer.Typer(
 )
 models_app = typer.Typer(no_args_is_help=True, help="The model set: what it is and whether it is whole.")
 app.add_typer(models_app, name="models")
+key_app = typer.Typer(no_args_is_help=True, help="Keys of programs that use REST and DICOMweb.")
+app.add_typer(key_app, name="key")
 
 EXIT_INVALID_INPUT = 2
 EXIT_UNSUITABLE = 3
@@ -283,6 +286,47 @@ def models_verify(
 
     configured = load(WorkerSettings).models_dir
     verify(models_dir or configured or settings.bundled_models_dir(), Console())
+
+
+@key_app.command("create")
+@explained()
+def key_create(
+    name: Annotated[str, typer.Option(help="Which program uses it; stands in the audit trail.")],
+    role: Annotated[list[Role], typer.Option(help="What it may do; again for another.")],
+    source: Annotated[
+        list[str] | None, typer.Option(help="Only studies that this AE title sent; again for another.")
+    ] = None,
+    expires: Annotated[str | None, typer.Option(help="A date (2027-01-31) or days (90d).")] = None,
+) -> None:
+    """Make a key and print it; it cannot be shown again."""
+    from cli import keys
+    from service.main import open_keys
+
+    request = keys.key_request(name, role, source or (), expires, utc_now())
+    with open_keys(_enter_role()) as (book, audit):
+        keys.create(book, request, audit, Console())
+
+
+@key_app.command("list")
+@explained()
+def key_list() -> None:
+    """List every key, without its secret."""
+    from cli import keys
+    from service.main import open_keys
+
+    with open_keys(_enter_role()) as (book, _):
+        keys.show(book, utc_now, Console())
+
+
+@key_app.command("revoke")
+@explained()
+def key_revoke(key_id: Annotated[str, typer.Argument(help="As `metserve key list` shows it.")]) -> None:
+    """Let a key open nothing from now on."""
+    from cli import keys
+    from service.main import open_keys
+
+    with open_keys(_enter_role()) as (book, audit):
+        keys.revoke(book, key_id, audit, Console())
 
 
 def _enter_role(*, supervised: bool = False) -> CommonSettings:

@@ -1,7 +1,8 @@
 """Composition root of the service, a module a role: the only place here that builds things."""
 
+from service.main.access import open_keys
 from service.main.api import ApiRoleSettings, run_api
 from service.main.deliver import run_delivery
 from service.main.receive import run_receiver
 
-__all__ = ["ApiRoleSettings", "run_api", "run_delivery", "run_receiver"]
+__all__ = ["ApiRoleSettings", "open_keys", "run_api", "run_delivery", "run_receiver"]

@@ -6,6 +6,8 @@ import os
 import secrets
 import ssl
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from limits.storage import MemoryStorage, RedisStorage, Storage
 from core.audit import Audit
 from core.clock import utc_now
 from core.errors import InvalidInput
+from core.logs import configure_logs
 from core.settings import AccessSettings, ApiSettings, CommonSettings
 from service.access.api_keys import KeyBook
 from service.access.bearer import TokenJudge
@@ -23,7 +26,7 @@ from service.access.gate import Gate
 from service.access.limits import RateLimits
 from service.access.login import Login
 from service.access.provider import TIMEOUT_S, OpenIdProvider
-from service.main.parts import Parts
+from service.main.parts import NoAudit, Parts, open_parts
 
 SESSION_KEY_BYTES = 32
 """As long as the hash that signs with it (RFC 2104 section 3)."""
@@ -86,6 +89,17 @@ def open_http(access: AccessSettings) -> httpx.Client:
         name = "METSERVE_ACCESS_OIDC_AUTHORITIES"
         raise InvalidInput(f"{name} names {str(access.oidc_authorities)!r}: {error}; expected PEM") from error
     return httpx.Client(timeout=TIMEOUT_S, verify=trusted)
+
+
+@contextmanager
+def open_keys(common: CommonSettings) -> Iterator[tuple[KeyBook, Audit]]:
+    """Open the keys and the audit trail for a command."""
+    configure_logs(common, "key")
+    parts = open_parts(common)
+    try:
+        yield open_key_book(parts), NoAudit()
+    finally:
+        parts.engine.dispose()
 
 
 def open_key_book(parts: Parts) -> KeyBook:

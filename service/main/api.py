@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 import uvicorn
 
-from core.audit import Audit, AuditEvent
+from core.audit import Audit
 from core.clock import utc_now
 from core.errors import Transient
 from core.logs import configure_logs
@@ -26,7 +26,7 @@ from service.api.metrics import DatabaseCollector, open_registry
 from service.api.parts import ApiParts
 from service.main.access import Access, open_access, open_http
 from service.main.http_server import open_server
-from service.main.parts import SERVER_POLL_S, Parts, open_parts
+from service.main.parts import SERVER_POLL_S, NoAudit, Parts, open_parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +38,6 @@ class ApiRoleSettings:
     access: AccessSettings
     delivery: DeliverySettings
     receiver: ReceiverSettings
-
-
-class NoAudit:
-    """Keeps nothing."""
-
-    def record(self, event: AuditEvent) -> None:
-        """Keep nothing."""
 
 
 def run_api(settings: ApiRoleSettings, stop: threading.Event | None = None) -> None:

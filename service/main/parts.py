@@ -8,6 +8,7 @@ from celery import Celery
 from sqlalchemy import Engine
 
 from core import schema
+from core.audit import AuditEvent
 from core.broker import open_broker
 from core.database import DEFAULT_CONNECTIONS, Sessions, open_engine, open_sessions
 from core.headers import quiet_pydicom
@@ -16,6 +17,13 @@ from core.study_store import StudyStore
 
 SERVER_POLL_S = 0.2
 """How soon the stop signal, or a server's own end, is noticed."""
+
+
+class NoAudit:
+    """Keeps nothing."""
+
+    def record(self, event: AuditEvent) -> None:
+        """Keep nothing."""
 
 
 @dataclass(frozen=True, slots=True)
