@@ -153,6 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Ask the PACS; it names this server in the addresses it answers with."""
         headers = {
             "Accept": self.headers.get("Accept", "*/*"),
+            "Host": self.headers["Host"],
             "Forwarded": f"host={self.headers['Host']};proto=http",
         }
         answer = self.server.pacs.get(self.path, headers=headers)

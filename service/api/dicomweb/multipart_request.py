@@ -18,8 +18,8 @@ from service.api.problems import ApiError
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks  # defined for the type checker only
 
-LONGEST_BOUNDARY = 70
-"""Characters, RFC 2046 5.1.1."""
+LONGEST_BOUNDARY = 200
+"""Characters. RFC 2046 5.1.1 allows 70, and Orthanc sends 73."""
 
 NO_TYPE = "text/plain"
 """What a part without a Content-Type is, RFC 2046 5.1."""
