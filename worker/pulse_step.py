@@ -13,10 +13,10 @@ from core.pulse import PULSE_EVERY_S, Pulse
 def install_pulse(app: Celery, data_dir: Path, *, every_s: float = PULSE_EVERY_S) -> None:
     """Let the app's workers beat a pulse in the data folder."""
 
-    class PulseStep(bootsteps.StartStopStep):  # type: ignore[misc]
+    class PulseStep(bootsteps.StartStopStep):
         """Beats from the worker's timer, which turns with its event loop."""
 
-        requires = frozenset({"celery.worker.components:Timer"})
+        requires = ("celery.worker.components:Timer",)
 
         def __init__(self, parent: Any, **options: Any) -> None:
             super().__init__(parent, **options)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset
-from pydicom.valuerep import format_number_as_ds
+from pydicom import DataElement, Dataset
+from pydicom.valuerep import VR, format_number_as_ds
 
 from worker.encoding.planes import Plane
 from worker.encoding.structures.references import image_reference
@@ -41,7 +41,9 @@ def contour_items(
         item.ContourGeometricType = "CLOSED_PLANAR"
         item.NumberOfContourPoints = len(outline.points_ji)
         item.ContourNumber = number
-        item.ContourData = _decimal_strings(_told_apart(outline, planes[outline.k]))
+        strings = _decimal_strings(_told_apart(outline, planes[outline.k]))
+        # Strings as they are to be written: pydicom would make a number of each, and a string of it again.
+        item.add(DataElement("ContourData", VR.DS, strings, already_converted=True))
         items.append(item)
     return items
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
+from pydicom.dataelem import RawDataElement
 
 from core.errors import Defect
 from worker.encoding.planes import Plane
@@ -79,6 +80,14 @@ def read_regions(structure_set: Dataset) -> list[Region]:
     ]
 
 
+def _decimals(item: Dataset, keyword: str) -> NDArray[np.float64]:
+    """Return the numbers of a DS element; thousands of them, so that NumPy reads the text as it stands."""
+    element: object = item.get_item(keyword)
+    if isinstance(element, RawDataElement) and element.value is not None:
+        return np.array(element.value.split(b"\\"), dtype=np.bytes_).astype(np.float64)
+    return np.array([float(value) for value in item[keyword].value])
+
+
 def read_reference(item: Dataset) -> SliceReference:
     """Return the image an item points to."""
     frame = item.get("ReferencedFrameNumber")
@@ -119,7 +128,7 @@ def centres_inside(points_ji: NDArray[np.float64], shape_ji: Sequence[int]) -> N
 
 
 def _contour(item: Dataset) -> Contour:
-    numbers = np.array([float(v) for v in item.ContourData])
+    numbers = _decimals(item, "ContourData")
     count = int(item.NumberOfContourPoints)
     if item.ContourGeometricType != "CLOSED_PLANAR" or len(numbers) != 3 * count or count < 3:
         raise Defect(f"{item.ContourGeometricType} contour of {len(numbers)} numbers for {count} points")
