@@ -1,4 +1,4 @@
-"""Bodies: no larger and no slower than the settings allow."""
+"""Bodies and headers: no larger and no slower than the settings allow."""
 
 from __future__ import annotations
 
@@ -30,6 +30,12 @@ class BodyLimitMiddleware:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        if _header_bytes(scope) > self._settings.maximum_header_bytes:
+            most = self._settings.maximum_header_bytes
+            detail = f"request line and headers are too long, expected at most {most} bytes"
+            status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            await problem_response(status, detail)(scope, receive, send)
             return
         is_upload = scope["method"] == "POST" and route_path(scope).startswith(f"{DICOMWEB}/studies")
         body = _Body(receive, self._settings, is_upload=is_upload)
@@ -76,3 +82,9 @@ class _Body:
         if self.is_too_large(self._bytes):
             raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, self.too_large)
         return message
+
+
+def _header_bytes(scope: Scope) -> int:
+    """Return the length of request line and headers; the server itself ends those that do not end."""
+    line = len(scope.get("raw_path", b"")) + len(scope.get("query_string", b""))
+    return line + sum(len(name) + len(value) for name, value in scope["headers"])

@@ -110,6 +110,11 @@ class _LimitedProtocol(H11Protocol):
         else:
             self._forget_deadline()
 
+    def on_response_complete(self) -> None:
+        """Expect the headers of a next request, of which a part may be here already."""
+        super().on_response_complete()
+        self._expect_headers()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         super().connection_lost(exc)

@@ -44,6 +44,13 @@ def test_a_body_that_does_not_say_how_large_it_is_is_counted(tmp_path: Path) -> 
     assert reply.status_code == 413
 
 
+def test_headers_and_addresses_have_a_limit(tmp_path: Path) -> None:
+    asker = client(tmp_path, maximum_header_bytes=4096)
+    assert asker.get("/version", headers={"X-Long": "x" * 5000}).status_code == 431
+    assert asker.get(f"/version?{'x' * 5000}").status_code == 431
+    assert asker.get("/version").status_code == 200
+
+
 def test_instances_have_limits_of_their_own(tmp_path: Path) -> None:
     settings = {"maximum_body_bytes": 4096, "stow_maximum_bytes": 8192}
     asker = client(tmp_path, **settings)
