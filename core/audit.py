@@ -111,3 +111,10 @@ class Audit(Protocol):
 
     def record(self, event: AuditEvent) -> None:
         """Keep an event; never raises: what cannot be kept is logged (by kind) and counted."""
+
+
+class Unaudited:
+    """A door to nowhere, for what runs without an audit trail: `metserve analyze`, tests."""
+
+    def record(self, event: AuditEvent) -> None:
+        """Forget an event."""

@@ -29,6 +29,12 @@ class ReceiverSettings(RoleSettings):
     peers: tuple[Peer, ...] = ()
     """JSON list of the nodes that may connect, with their rights. Empty: whoever reaches us may echo and
     store, and query and retrieve where we listen on loopback only."""
+    tls_port: OptionalPort = 0
+    """TCP port that is served over TLS (registered for DICOM: 2762) with METSERVE_TLS_...; 0: none."""
+    plain: bool = True
+    """Whether ``port`` is served at all; false: only TLS."""
+    processes: int = Field(default=1, ge=1, le=64)
+    """Processes that receive side by side on the same ports, each with ``maximum_associations``."""
     maximum_associations: int = Field(default=25, ge=1)
     """Associations served at once."""
     maximum_associations_per_address: int = Field(default=20, ge=1)

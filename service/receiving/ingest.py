@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 
 from prometheus_client import Counter
@@ -13,6 +14,7 @@ from core.clock import Clock
 from core.database import Sessions
 from core.errors import Transient
 from core.headers import ANALYSED_SOP_CLASSES
+from core.job import Lane
 from core.logs import logger, pseudonym
 from core.study_store import StudyStore
 from core.uids import is_conformant_uid
@@ -62,10 +64,16 @@ class Ingest:
         transfer_syntax_uid: str,
         calling_ae_title: str,
         peer_address: str,
+        lane: Lane = Lane.ROUTINE,
     ) -> Reception:
         """Take a finished temporary file (PS3.10) over; it is gone from its path afterwards.
 
         Success means: the file is on disk for good and its record is committed.
+
+        Parameters
+        ----------
+        lane
+            URGENT raises the study's lane; nothing lowers it.
 
         Raises
         ------
@@ -73,7 +81,7 @@ class Ingest:
             Disk or database failed; nothing was acknowledged, the sender may try again.
         """
         identity = ObjectIdentity(sop_class_uid, sop_instance_uid, transfer_syntax_uid)
-        sender = Sender(_printable(calling_ae_title), peer_address)
+        sender = Sender(_printable(calling_ae_title), peer_address, lane)
         try:
             reception = self._take(temporary_path, identity, sender)
         except (OSError, SQLAlchemyError) as error:
@@ -115,7 +123,8 @@ class Ingest:
                 file.header.study_instance_uid, file.header.sop_instance_uid, file.sha256
             )
             path = self._store.commit(path, relative)
-            return self._settle(path, self._records.add(file, relative, sender))
+            reception = self._settle(path, self._records.add(file, relative, sender))
+            return replace(reception, file=file) if reception.kind is ReceptionKind.STORED else reception
         except UnacceptableInstance as refusal:
             return self._refuse(path, refusal)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import ssl
 import threading
 import time
 from collections.abc import Sequence
@@ -28,18 +29,24 @@ from pynetdicom import AE, AllStoragePresentationContexts, _config, evt
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import PresentationContext, build_context
 
-from core.errors import Transient
+from core.audit import Audit, Unaudited
+from core.errors import InvalidInput, Transient
 from core.headers import ENHANCED_MR_IMAGE_STORAGE, MR_IMAGE_STORAGE
+from core.job import Lane
 from core.logs import logger
+from core.peers import Right
 from core.settings import ReceiverSettings
 from core.study_store import StudyStore
 from core.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, is_acceptable_uid
 from service.receiving.association_server import AssociationServer, SpoolingHandler
 from service.receiving.dicom_service import DicomService
+from service.receiving.gate import Gate, caller_of
 from service.receiving.ingest import Ingest
 from service.receiving.instance_file import RefusalReason
+from service.receiving.peer_rules import PeerRules
 from service.receiving.reception import Reception, ReceptionKind
 from service.receiving.spool import SpooledDataSet, SpoolingProvider
+from service.receiving.visit import visit_of
 
 VERIFICATION = "1.2.840.10008.1.1"
 
@@ -51,6 +58,9 @@ PROCESSING_FAILURE = 0x0110
 """Status codes of the Storage service, PS3.4 B.2.3."""
 
 MISMATCHES = frozenset({RefusalReason.SOP_CLASS_MISMATCH, RefusalReason.SOP_INSTANCE_MISMATCH})
+
+MAX_ECHOES = 1000
+"""C-ECHO requests of one association; a monitor sends one."""
 
 STOP_POLL_S = 0.1
 """How soon the server notices that it is to stop."""
@@ -91,6 +101,12 @@ class Receiver:
         Objects grow in its temporary folder.
     services
         What else peers may ask at this door: query, retrieval, storage commitment.
+    audit
+        Gets refusals, and what every association brought.
+    tls
+        What TLS peers are shown and asked for; None: no TLS port.
+    share_port
+        Other processes of this host listen on the same ports.
     """
 
     def __init__(
@@ -99,60 +115,94 @@ class Receiver:
         ingest: Ingest,
         store: StudyStore,
         services: Sequence[DicomService] = (),
+        *,
+        audit: Audit | None = None,
+        tls: ssl.SSLContext | None = None,
+        share_port: bool = False,
     ) -> None:
         self._settings = settings
         self._services = tuple(services)
+        self._audit: Audit = audit or Unaudited()
+        self._tls = tls
+        self._share_port = share_port
         self._ingest = ingest
         self._store = store
-        self._server: AssociationServer | None = None
+        self._servers: list[AssociationServer] = []
 
     def start(self) -> threading.Thread:
-        """Listen in a thread of its own; return it, it lives until ``stop``.
+        """Listen in threads of their own; return one of them, it lives until ``stop``.
 
         Raises
         ------
         OSError
-            The address is taken or not ours.
+            An address is taken or not ours.
+        InvalidInput
+            Neither a plain nor a TLS port is to be served.
         """
         _silence_pynetdicom()
-        made = _entity(self._settings, self._services).make_server(
-            (self._settings.host, self._settings.port),
-            ae_title=self._settings.ae_title,
-            evt_handlers=[
-                (evt.EVT_C_STORE, self._on_store),
-                (evt.EVT_C_ECHO, lambda _event: SUCCESS),
-                (evt.EVT_CONN_CLOSE, _on_close),
-                (evt.EVT_REJECTED, _on_rejected),
-                *(handler for service in self._services for handler in service.handlers),
-            ],
-            server_class=AssociationServer,
-            request_handler=SpoolingHandler,
-        )
-        server = cast("AssociationServer", made)  # what server_class asks for
-        server.store, server.settings = self._store, self._settings
-        server.ae._servers.append(server)
-        self._server = server
-        thread = threading.Thread(
-            target=server.serve_forever, args=(STOP_POLL_S,), name="receiver", daemon=True
-        )
-        thread.start()
-        logger().info("receiver listens", host=self._settings.host, port=self._settings.port)
-        return thread
+        settings = self._settings
+        doors: list[tuple[int, ssl.SSLContext | None]] = [(settings.port, None)] if settings.plain else []
+        if self._tls is not None and settings.tls_port:
+            doors.append((settings.tls_port, self._tls))
+        if not doors:
+            raise InvalidInput(
+                "METSERVE_RECEIVER_PLAIN is false and METSERVE_RECEIVER_TLS_PORT is 0: there is no port"
+            )
+        gate = self._gate()
+        threads = [self._listen(port, tls, gate) for port, tls in doors]
+        return threads[0]
 
     def stop(self) -> None:
         """Accept nothing more, let running associations finish, then close."""
-        if self._server is None:
-            return
-        server, self._server = self._server, None
-        server.shutdown()
+        servers, self._servers = self._servers, []
+        for server in servers:
+            server.shutdown()
         deadline = time.monotonic() + SHUTDOWN_GRACE_S
-        for association in server.active_associations:
+        for association in [one for server in servers for one in server.active_associations]:
             if not association.is_established:
                 association.dul.kill_dul()  # nothing was promised to a silent peer
                 continue
             association.join(timeout=max(0.0, deadline - time.monotonic()))
             if association.is_established:
                 association.abort()
+
+    def _gate(self) -> Gate:
+        settings = self._settings
+        contexts: dict[Right, list[PresentationContext]] = {
+            Right.ECHO: [build_context(VERIFICATION)],
+            Right.STORE: _storage_contexts(settings),
+        }
+        for service in self._services:
+            contexts.setdefault(service.right, []).extend(service.contexts)
+        return Gate(PeerRules(settings), contexts, self._store, settings.minimum_free_bytes, self._audit)
+
+    def _listen(self, port: int, tls: ssl.SSLContext | None, gate: Gate) -> threading.Thread:
+        host = self._settings.host
+        made = _entity(self._settings, self._services).make_server(
+            (host, port),
+            ae_title=self._settings.ae_title,
+            ssl_context=tls,
+            evt_handlers=[
+                (evt.EVT_C_STORE, self._on_store),
+                (evt.EVT_C_ECHO, _on_echo),
+                (evt.EVT_CONN_CLOSE, self._on_close),
+                *(handler for service in self._services for handler in service.handlers),
+            ],
+            server_class=AssociationServer,
+            request_handler=SpoolingHandler,
+            settings=self._settings,
+            store=self._store,
+            gate=gate,
+            share_port=self._share_port,
+        )
+        server = cast("AssociationServer", made)  # what server_class asks for
+        server.ae._servers.append(server)
+        self._servers.append(server)
+        name = "receiver" if tls is None else "receiver-tls"
+        thread = threading.Thread(target=server.serve_forever, args=(STOP_POLL_S,), name=name, daemon=True)
+        thread.start()
+        logger().info("receiver listens", host=host, port=port, tls=tls is not None)
+        return thread
 
     def _on_store(self, event: evt.Event) -> int:
         """Answer a C-STORE; never raises."""
@@ -183,16 +233,28 @@ class Receiver:
             path = spooled.finish()
         except OSError as error:
             raise Transient(f"the data set could not be written: {error}") from error
-        requestor = event.assoc.requestor
+        caller, visit = caller_of(event.assoc), visit_of(event.assoc)
+        peer = visit.admission.peer
         reception = self._ingest.accept(
             path,
             sop_class_uid=str(request.AffectedSOPClassUID),
             sop_instance_uid=str(request.AffectedSOPInstanceUID),
             transfer_syntax_uid=str(event.context.transfer_syntax),
-            calling_ae_title=str(requestor.ae_title),
-            peer_address=str(requestor.address_info.address if requestor.address_info else ""),
+            calling_ae_title=caller.ae_title,
+            peer_address=caller.address,
+            lane=peer.lane if peer is not None else Lane.ROUTINE,
         )
+        if reception.file is not None:
+            visit.arrivals.add(reception.file)
         return status_of(reception)
+
+    def _on_close(self, event: evt.Event) -> None:
+        """Remove what an association left half received, and put what it brought into the audit trail."""
+        if isinstance(event.assoc.dimse, SpoolingProvider):
+            event.assoc.dimse.discard_unfinished()
+        arrived = visit_of(event.assoc).arrivals.taken(caller_of(event.assoc), self._settings.ae_title)
+        if arrived is not None:
+            self._audit.record(arrived)
 
 
 def status_of(reception: Reception) -> int:
@@ -207,11 +269,11 @@ def _entity(settings: ReceiverSettings, services: Sequence[DicomService] = ()) -
     entity.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
     entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     entity.supported_contexts = [
-        *_contexts(settings),
+        build_context(VERIFICATION),
+        *_storage_contexts(settings),
         *(context for service in services for context in service.contexts),
     ]
     entity.require_called_aet = True
-    entity.require_calling_aet = list(settings.calling_ae_titles)
     entity.maximum_associations = settings.maximum_associations
     entity.maximum_pdu_size = settings.maximum_pdu_bytes
     entity.acse_timeout = settings.acse_timeout_s
@@ -220,12 +282,11 @@ def _entity(settings: ReceiverSettings, services: Sequence[DicomService] = ()) -
     return entity
 
 
-def _contexts(settings: ReceiverSettings) -> list[PresentationContext]:
+def _storage_contexts(settings: ReceiverSettings) -> list[PresentationContext]:
     analysed = [MR_IMAGE_STORAGE, ENHANCED_MR_IMAGE_STORAGE]
     every: list[str | UID] = [*LOSSLESS_TRANSFER_SYNTAXES, *LOSSY_TRANSFER_SYNTAXES]
     lossless: list[str | UID] = [*LOSSLESS_TRANSFER_SYNTAXES]
-    contexts = [build_context(VERIFICATION)]
-    contexts += [build_context(uid, lossless) for uid in analysed]
+    contexts = [build_context(uid, lossless) for uid in analysed]
     if settings.keep_other_storage_classes:
         others = [str(context.abstract_syntax) for context in AllStoragePresentationContexts]
         contexts += [build_context(uid, every) for uid in others if uid not in analysed]
@@ -240,15 +301,11 @@ def _silence_pynetdicom() -> None:
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
 
 
-def _on_close(event: evt.Event) -> None:
-    """Remove what an association left half received."""
-    if isinstance(event.assoc.dimse, SpoolingProvider):
-        event.assoc.dimse.discard_unfinished()
-
-
-def _on_rejected(event: evt.Event) -> None:
-    logger().warning(
-        "association rejected",
-        calling_ae_title=str(event.assoc.requestor.ae_title),
-        called_ae_title=str(getattr(event.assoc.requestor.primitive, "called_ae_title", "")),
-    )
+def _on_echo(event: evt.Event) -> int:
+    """Answer a C-ECHO; a flood of them ends the association."""
+    visit = visit_of(event.assoc)
+    visit.echoes += 1
+    if visit.echoes > MAX_ECHOES:
+        logger().warning("association aborted: too many C-ECHO requests", limit=MAX_ECHOES)
+        event.assoc.abort()
+    return SUCCESS

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from service.receiving.instance_file import RefusalReason
+from core.job import Lane
+from service.receiving.instance_file import InstanceFile, RefusalReason
 
 
 class ReceptionKind(StrEnum):
@@ -21,11 +22,20 @@ class ReceptionKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reception:
-    """The answer to one offered object; ``reason`` is set when it was refused."""
+    """The answer to one offered object.
+
+    Parameters
+    ----------
+    reason
+        Set when it was refused.
+    file
+        Set when it was stored now.
+    """
 
     kind: ReceptionKind
     reason: RefusalReason | None = None
     message: str = ""
+    file: InstanceFile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +44,4 @@ class Sender:
 
     calling_ae_title: str = ""
     peer_address: str = ""
+    lane: Lane = Lane.ROUTINE

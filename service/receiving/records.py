@@ -12,6 +12,7 @@ from core.clock import Clock
 from core.database import InstanceRow, SeriesRow, Sessions, StudyRow
 from core.errors import Transient
 from core.headers import INSTANCE_HEADER
+from core.job import Lane
 from core.logs import logger, pseudonym
 from service.receiving.instance_file import InstanceFile, RefusalReason, UnacceptableInstance
 from service.receiving.reception import ReceptionKind, Sender
@@ -97,7 +98,9 @@ class InstanceRecords:
         )
         # A statement of its own: the ORM would leave out a value it believes unchanged, and the
         # coordinator may have changed it since.
-        values = {"last_received_at": now, "awaits_assembly": True}
+        values: dict[str, object] = {"last_received_at": now, "awaits_assembly": True}
+        if sender.lane is Lane.URGENT:
+            values["lane"] = Lane.URGENT.value
         session.execute(update(StudyRow).where(StudyRow.id == study.id).values(**values))
         return ReceptionKind.STORED
 

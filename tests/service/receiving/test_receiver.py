@@ -30,6 +30,7 @@ from pynetdicom.sop_class import CTImageStorage, MRImageStorage, Verification
 from sqlalchemy import text
 
 from core.settings import ReceiverSettings
+from core.study_store import StudyStore
 from service.receiving.receiver import Receiver
 from tests.mr_headers import SIEMENS_MPRAGE, ct_series, own_segmentation, series, with_file_meta
 from tests.service.reception_site import Site, open_site, write
@@ -165,7 +166,17 @@ def test_bytes_that_are_no_data_set_are_not_acknowledged(site: Site) -> None:
     assert site.quarantine_reasons()[0].startswith("unreadable")
 
 
-def test_a_full_disk_asks_the_sender_to_try_again(site: Site) -> None:
+def test_with_a_full_disk_no_association_is_begun_for_now(site: Site) -> None:
+    with running(site, minimum_free_bytes=2**62) as settings, association(settings) as assoc:
+        assert assoc.is_rejected
+        answer = assoc.acceptor.primitive
+        assert (answer.result, answer.result_source, answer.diagnostic) == (2, 3, 2)
+
+
+def test_a_disk_that_fills_up_asks_the_sender_to_try_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StudyStore, "free_bytes", lambda _store: 2**63)  # when the association begins
     with running(site, minimum_free_bytes=2**62) as settings, association(settings) as assoc:
         assert [send(assoc, mr_instance()) for _ in range(2)] == [0xA700, 0xA700]
     assert site.stored_files() == site.temporary_files() == []
