@@ -39,8 +39,10 @@ class DecodeLimits:
     ----------
     processes
         At the same time.
+    waiting
+        Requests that wait for their turn; each holds a thread that others need too.
     wait_s
-        How long a request waits for its turn.
+        How long one waits.
     wall_s
         How long a process may take, by the clock.
     decoded_bytes
@@ -48,10 +50,11 @@ class DecodeLimits:
     """
 
     processes: int = 2
+    waiting: int = 8
     wait_s: float = 30.0
     wall_s: float = 60.0
     resources: ResourceLimits = DEFAULT_RESOURCES
-    decoded_bytes: int = 512 * 1024**2
+    decoded_bytes: int = 128 * 1024**2
 
 
 class Decoder:
@@ -60,6 +63,7 @@ class Decoder:
     def __init__(self, limits: DecodeLimits) -> None:
         self.limits = limits
         self._turns = threading.BoundedSemaphore(limits.processes)
+        self._places = threading.BoundedSemaphore(limits.processes + limits.waiting)
 
     def frames(self, path: Path, indices: Sequence[int], frame_bytes: int) -> list[bytes]:
         """Decode frames (from 0), each as Explicit VR Little Endian holds it.
@@ -93,13 +97,13 @@ class Decoder:
             )
 
     def _run(self, path: Path, operation: str, argument: str, maximum_bytes: int) -> list[bytes]:
-        if not self._turns.acquire(timeout=self.limits.wait_s):
-            raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "too many images are being decoded; try again")
-        try:
-            with path.open("rb") as file, self._process(file, operation, argument) as answer:
-                return _read_answer(answer, maximum_bytes)
-        finally:
-            self._turns.release()
+        with (
+            _held(self._places, 0),
+            _held(self._turns, self.limits.wait_s),
+            path.open("rb") as file,
+            self._process(file, operation, argument) as answer,
+        ):
+            return _read_answer(answer, maximum_bytes)
 
     @contextmanager
     def _process(self, file: IO[bytes], operation: str, argument: str) -> Iterator[IO[bytes]]:
@@ -131,6 +135,16 @@ class Decoder:
             end.cancel()
             process.kill()
             process.wait()
+
+
+@contextmanager
+def _held(places: threading.Semaphore, wait_s: float) -> Iterator[None]:
+    if not places.acquire(blocking=wait_s > 0, timeout=wait_s or None):
+        raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "too many images are being decoded; try again")
+    try:
+        yield
+    finally:
+        places.release()
 
 
 def _read_answer(answer: IO[bytes], maximum_bytes: int) -> list[bytes]:

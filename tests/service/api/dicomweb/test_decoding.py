@@ -129,6 +129,14 @@ def test_a_second_request_waits_for_its_turn_and_not_for_ever(tmp_path: Path) ->
         decoder.frames(tmp_path, [0], 1)
 
 
+def test_where_enough_wait_one_more_is_sent_away_at_once(tmp_path: Path) -> None:
+    decoder = Decoder(DecodeLimits(processes=1, waiting=1))
+    for _ in range(2):
+        decoder._places.acquire()
+    with pytest.raises(ApiError, match="too many"):
+        decoder.frames(tmp_path, [0], 1)
+
+
 @pytest.mark.parametrize(
     "forbidden",
     [
