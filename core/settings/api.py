@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
@@ -27,6 +27,9 @@ class ApiSettings(RoleSettings):
     """TCP port."""
     root_path: str = ""
     """Path prefix when a reverse proxy strips one."""
+    public_url: Annotated[str, Field(pattern=r"^(https?://[^/?#\s]+(/[^?#\s]*)?)?$")] = ""
+    """Where clients reach the service, such as https://metserve.hospital.example; DICOMweb names addresses
+    below it. Empty: as each request's Host header says."""
     certificate: Path | None = None
     """Our certificate with its chain, PEM; None: plain HTTP (a proxy ends TLS, or loopback)."""
     key: Path | None = None

@@ -39,6 +39,8 @@ class ApiParts:
         How much REST takes, and how browsers log in.
     gate
         Who is let in.
+    keep_other_storage_classes
+        Whether STOW-RS takes objects that are no MR, as the receiver does.
     login, session_key
         How people log in with a browser (None: not at all), and what signs the cookie of it.
     """
@@ -57,6 +59,7 @@ class ApiParts:
     settings: ApiSettings
     access: AccessSettings
     gate: Gate
+    keep_other_storage_classes: bool = True
     login: Login | None = None
     session_key: str = field(default="", repr=False)
 

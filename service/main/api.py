@@ -97,6 +97,7 @@ def open_api_parts(parts: Parts, settings: ApiRoleSettings, access: Access, audi
         settings=settings.api,
         access=settings.access,
         gate=access.gate,
+        keep_other_storage_classes=settings.receiver.keep_other_storage_classes,
         login=access.login,
         session_key=access.session_key,
     )

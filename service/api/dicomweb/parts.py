@@ -37,7 +37,12 @@ def open_dicomweb(parts: ApiParts) -> DicomWeb:
     uploads = Uploads(parts.store, parts.minimum_free_bytes)
     uploads.sweep(parts.clock())
     return DicomWeb(
-        ingest=Ingest(parts.store, parts.sessions, parts.clock),
+        ingest=Ingest(
+            parts.store,
+            parts.sessions,
+            parts.clock,
+            keep_other_storage_classes=parts.keep_other_storage_classes,
+        ),
         uploads=uploads,
         limits=_limits(parts.settings),
         decoder=Decoder(DecodeLimits()),

@@ -17,18 +17,24 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     JPEGBaseline8Bit,
 )
+from pynetdicom import AllStoragePresentationContexts
 from pynetdicom.sop_class import Verification
 
 from core.audit import AuditKind
-from core.settings import ApiSettings, ReceiverSettings
+from core.headers import ANALYSED_SOP_CLASSES
+from core.settings import ApiSettings
 from service.access.principal import Principal, Role
 from service.api.dicomweb.storing import EVERY_TRANSFER_SYNTAX, failure_reason, is_offered
 from service.api.dicomweb.uploads import OLDEST_UPLOAD, Uploads
 from service.api.parts import principal_of
 from service.receiving.instance_file import ObjectIdentity, RefusalReason
-from service.receiving.receiver import _contexts, status_of
+from service.receiving.receiver import (
+    LOSSLESS_TRANSFER_SYNTAXES,
+    LOSSY_TRANSFER_SYNTAXES,
+    status_of,
+)
 from service.receiving.reception import Reception, ReceptionKind
-from tests.mr_headers import SIEMENS_MPRAGE, STUDY_UID, series
+from tests.mr_headers import SIEMENS_MPRAGE, STUDY_UID, ct_series, series
 from tests.service.dicomweb_desk import BOUNDARY, DicomWebDesk, file_bytes, multipart
 from tests.service.service_records import NOON
 
@@ -215,6 +221,19 @@ def test_an_announced_length_beyond_the_limit_is_refused_before_reading(narrow_d
     assert not narrow_desk.instances()
 
 
+def test_addresses_are_below_the_url_that_clients_use(tmp_path: Path) -> None:
+    settings = ApiSettings(public_url="https://metserve.example/brain/")
+    reply = DicomWebDesk(tmp_path, settings=settings).store(*slices())
+    url = f"https://metserve.example/brain/dicomweb/studies/{STUDY_UID}"
+    assert reply.json()["00081190"]["Value"] == [url]
+
+
+def test_a_site_that_keeps_mr_only_takes_nothing_else(tmp_path: Path) -> None:
+    desk = DicomWebDesk(tmp_path, keep_other_storage_classes=False)
+    assert desk.store(*ct_series(slices=1)).status_code == 409
+    assert desk.store(*slices()).status_code == 200
+
+
 def test_a_nearly_full_disk_takes_nothing(tmp_path: Path) -> None:
     desk = DicomWebDesk(tmp_path, minimum_free_bytes=2**62)
     reply = desk.store(*slices())
@@ -274,13 +293,10 @@ def test_the_receivers_start_leaves_uploads_alone(desk: DicomWebDesk) -> None:
 
 def test_what_is_offered_is_what_c_store_negotiates() -> None:
     """Compared here, and not shared: the API has nothing of the DICOM network in it."""
-    negotiated = {
-        (str(context.abstract_syntax), str(syntax))
-        for context in _contexts(ReceiverSettings())
-        for syntax in context.transfer_syntax
-        if context.abstract_syntax != Verification
-    }
-    classes = {sop_class for sop_class, _ in negotiated}
+    classes = {str(context.abstract_syntax) for context in AllStoragePresentationContexts}
+    lossy = {(sop_class, str(syntax)) for sop_class in classes for syntax in LOSSY_TRANSFER_SYNTAXES}
+    negotiated = {pair for pair in lossy if pair[0] not in ANALYSED_SOP_CLASSES}
+    negotiated |= {(sop_class, str(syntax)) for sop_class in classes for syntax in LOSSLESS_TRANSFER_SYNTAXES}
     syntaxes = {*EVERY_TRANSFER_SYNTAX, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian}
     offered = {
         (sop_class, str(syntax))
