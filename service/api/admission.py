@@ -24,7 +24,7 @@ from service.access.policy import METRICS, has, is_open, right_for
 from service.access.refusals import Refused
 from service.api.parts import PartsOf, PrincipalOf
 from service.api.problems import ApiError, problem_response
-from service.api.templates import template_of
+from service.api.templates import route_path, template_of
 
 API_KEY_HEADER = "X-API-Key"
 
@@ -113,10 +113,3 @@ def authorise(request: Request, parts: PartsOf, principal: PrincipalOf) -> None:
     )
     held = ", ".join(sorted(principal.roles)) or "none"
     raise ApiError(HTTPStatus.FORBIDDEN, f"this needs the right to {right.value}; your roles: {held}")
-
-
-def route_path(scope: Scope) -> str:
-    """Return the path that routes match: without the prefix of a proxy that does not strip it."""
-    root = str(scope.get("root_path", "")).rstrip("/")
-    path = str(scope["path"])
-    return path.removeprefix(root) if root and path.startswith(f"{root}/") else path

@@ -70,6 +70,8 @@ def create_app(parts: ApiParts, *, root_path: str = "") -> FastAPI:
     install_dicomweb(app, parts, guards=GUARDS, responses=ANY_ROUTE_MAY_FAIL)
     app.include_router(health.router)
     app.include_router(health.metrics_router, dependencies=GUARDS, responses=ANY_ROUTE_MAY_FAIL)
+    app.include_router(login.router)
+    app.include_router(login.logout_router, dependencies=GUARDS, responses=ANY_ROUTE_MAY_FAIL)
     install_docs(app)
     install_problem_handlers(app)
     _install_middleware(app, parts)
@@ -93,7 +95,7 @@ def _install_middleware(app: FastAPI, parts: ApiParts) -> None:
         metrics_open=parts.access.metrics_open,
         logs_in=parts.login is not None,
     )
-    login.install_login(app, parts)
+    login.install_session(app, parts)
     if parts.settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

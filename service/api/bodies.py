@@ -11,8 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.settings import ApiSettings
 from service.access.policy import DICOMWEB
-from service.api.admission import route_path
 from service.api.problems import problem_response
+from service.api.templates import route_path
 
 
 class BodyLimitMiddleware:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict
 from datetime import timedelta
 from http import HTTPStatus
@@ -27,13 +26,16 @@ DEFAULT_PAGE = "/docs"
 LONGEST_TEXT = 4096
 """Characters of what a provider sends back."""
 
-OWN_PATH = re.compile(r"/(?![/\\])[A-Za-z0-9/._~-]*")
+OWN_PATH = r"^/([A-Za-z0-9._~-][A-Za-z0-9/._~-]*)?$"
 """A page of ours; // and /\\ would lead a browser to another host (open redirect)."""
 
-ContinueAt = Annotated[str, Query(max_length=500, description="Path of the page to show afterwards.")]
+ContinueAt = Annotated[
+    str, Query(max_length=500, pattern=OWN_PATH, description="Path of the page to show afterwards.")
+]
 FromProvider = Annotated[str, Query(max_length=LONGEST_TEXT)]
 
 router = APIRouter(tags=["access"])
+logout_router = APIRouter(tags=["access"])
 _REDIRECT: dict[int | str, dict[str, Any]] = {
     303: {"description": "Elsewhere: to the provider, or to the page."},
     **problem_responses(
@@ -42,9 +44,8 @@ _REDIRECT: dict[int | str, dict[str, Any]] = {
 }
 
 
-def install_login(app: FastAPI, parts: ApiParts) -> None:
-    """Serve the login, and read its cookie before the gate does."""
-    app.include_router(router)
+def install_session(app: FastAPI, parts: ApiParts) -> None:
+    """Read the cookie of a login before the gate does, where there is a login."""
     if parts.login is None:
         return
     is_https = parts.access.login_public_url.startswith("https://")
@@ -68,8 +69,6 @@ def install_login(app: FastAPI, parts: ApiParts) -> None:
 def log_in(request: Request, parts: PartsOf, continue_at: ContinueAt = DEFAULT_PAGE) -> Response:
     """Send the browser to the OpenID provider."""
     login = _login_of(parts)
-    if not OWN_PATH.fullmatch(continue_at):
-        raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "continue_at: expected a path of ours, such as /docs")
     url, pending = login.begin(continue_at)
     request.session.clear()
     request.session[PENDING_FIELD] = asdict(pending)
@@ -103,7 +102,7 @@ def finish_login(
     return RedirectResponse(page, HTTPStatus.SEE_OTHER)
 
 
-@router.post(
+@logout_router.post(
     "/logout",
     summary="Forget the login of this browser",
     status_code=HTTPStatus.NO_CONTENT,

@@ -36,7 +36,15 @@ NO_CONTROL_CHARACTERS = r"^[^\x00-\x1f\x7f]*$"
 """What a text to search for looks like: PostgreSQL keeps no NUL, and DICOM no control characters in an LO."""
 
 
-def _study_uid(study_instance_uid: Annotated[str, Path(description="Study Instance UID.")]) -> str:
+UID_SCHEMA = {"pattern": r"^[0-9.]{1,64}$"}
+"""For OpenAPI: what ``is_acceptable_uid`` accepts."""
+
+
+def _study_uid(
+    study_instance_uid: Annotated[
+        str, Path(description="Study Instance UID.", json_schema_extra={**UID_SCHEMA})
+    ],
+) -> str:
     if not is_acceptable_uid(study_instance_uid):
         raise ApiError(
             HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -46,7 +54,9 @@ def _study_uid(study_instance_uid: Annotated[str, Path(description="Study Instan
 
 
 def _study_uid_or_none(
-    study_instance_uid: Annotated[str | None, Query(description="Study Instance UID.")] = None,
+    study_instance_uid: Annotated[
+        str | None, Query(description="Study Instance UID.", json_schema_extra={**UID_SCHEMA})
+    ] = None,
 ) -> str | None:
     return None if study_instance_uid is None else _study_uid(study_instance_uid)
 

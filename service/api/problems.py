@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 
 from core.errors import Defect, Transient
 from core.logs import logger
+from service.api.templates import methods_at, route_path
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -87,9 +88,12 @@ def _invalid_request(_request: Request, error: Exception) -> JSONResponse:
     return problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, wrong)
 
 
-def _http_error(_request: Request, error: Exception) -> JSONResponse:
+def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
-    return problem_response(error.status_code, str(error.detail), error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(sorted(methods_at(request.app, route_path(request.scope))))
+    return problem_response(error.status_code, str(error.detail), headers)
 
 
 def _unavailable(_request: Request, error: Exception) -> JSONResponse:

@@ -39,3 +39,19 @@ def template_of(scope: Scope) -> str:
     if endpoint is None or "app" not in scope:
         return UNMATCHED
     return str(scope["app"].state.templates.get(endpoint, getattr(scope.get("route"), "path", UNMATCHED)))
+
+
+def methods_at(app: FastAPI, path: str) -> set[str]:
+    """Return the methods of every route a path matches; a 405 names all of them (RFC 9110 15.5.6)."""
+    found: set[str] = set()
+    for route in iter_route_contexts(app.routes):
+        if route.methods and route.path_regex.match(path):
+            found |= route.methods
+    return found
+
+
+def route_path(scope: Scope) -> str:
+    """Return the path that routes match: without the prefix of a proxy that does not strip it."""
+    root = str(scope.get("root_path", "")).rstrip("/")
+    path = str(scope["path"])
+    return path.removeprefix(root) if root and path.startswith(f"{root}/") else path

@@ -17,15 +17,22 @@ from service.api.dicomweb.accesses import record_access
 from service.api.dicomweb.addresses import studies_url
 from service.api.dicomweb.parts import DicomWebOf
 from service.api.parts import PartsOf, PrincipalOf
+from service.api.paths import UID_SCHEMA
 from service.api.problems import ApiError
 from service.catalogue.instances import StoredInstance, instances
 
 
-def _series_uid(series_instance_uid: Annotated[str, Path(description="Series Instance UID.")]) -> str:
+def _series_uid(
+    series_instance_uid: Annotated[
+        str, Path(description="Series Instance UID.", json_schema_extra={**UID_SCHEMA})
+    ],
+) -> str:
     return _checked("Series Instance UID", series_instance_uid)
 
 
-def _sop_instance_uid(sop_instance_uid: Annotated[str, Path(description="SOP Instance UID.")]) -> str:
+def _sop_instance_uid(
+    sop_instance_uid: Annotated[str, Path(description="SOP Instance UID.", json_schema_extra={**UID_SCHEMA})],
+) -> str:
     return _checked("SOP Instance UID", sop_instance_uid)
 
 
