@@ -26,7 +26,6 @@ from core.pulse import SILENT_LIMIT_S, check_pulse
 from core.settings import (
     AccessSettings,
     ApiSettings,
-    AssemblySettings,
     CommonSettings,
     DeliverySettings,
     ReceiverSettings,
@@ -119,9 +118,9 @@ def up() -> None:
 @explained()
 def receive(supervised: Supervised = False) -> None:
     """Run the Storage SCP and the coordinator that turns complete studies into jobs."""
-    from service.main import run_receiver
+    from service.main import load_receive_settings, run_receiver
 
-    run_receiver(_enter_role(supervised=supervised), load(ReceiverSettings), load(AssemblySettings))
+    run_receiver(load_receive_settings(_enter_role(supervised=supervised)))
 
 
 @app.command()

@@ -5,61 +5,138 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from uuid import uuid4
 
 import httpx
 from prometheus_client import REGISTRY, start_http_server
+from pynetdicom import evt
 
+from core.audit import Audit
 from core.clock import utc_now
 from core.errors import Transient
 from core.logs import configure_logs, logger
-from core.settings import AssemblySettings, CommonSettings, ReceiverSettings
+from core.settings import (
+    AssemblySettings,
+    AuditSettings,
+    CommonSettings,
+    DeliverySettings,
+    ReceiverSettings,
+    TlsSettings,
+    load,
+)
 from core.signals import stop_on_signals
 from core.study_store import StudyStore
+from core.tls import acceptor_context, requestor_context
 from service.alerts import WEBHOOK_TIMEOUT_S, Alerts
+from service.catalogue.indexing import Indexer
 from service.jobs import Coordinator
-from service.main.parts import SERVER_POLL_S, Parts, open_parts
+from service.main.parts import SERVER_POLL_S, Parts, audited, open_parts
+from service.receiving.dicom_service import DicomService
 from service.receiving.ingest import Ingest
 from service.receiving.receiver import Receiver
 from service.receiving.store_lock import sole_receiver
+from service.retrieval.addresses import address_book
+from service.retrieval.commitment import PROCESSING_FAILURE, CommitmentProvider, commitment_service
+from service.retrieval.commitment_reports import CommitmentReports
+from service.retrieval.find import QueryProvider
+from service.retrieval.retrieve import RetrievalProvider
+from service.upkeep.steps import Step, repeat
 
-OWN_CONNECTIONS = 5
+STEP_PAUSE_S = 1.0
+"""Between two looks at what there is to index and to report."""
+
+OWN_CONNECTIONS = 6
 """Database connections the receive role needs beside one for each association."""
 
 
-def run_receiver(
-    common: CommonSettings,
-    receiver_settings: ReceiverSettings,
-    assembly_settings: AssemblySettings,
-    stop: threading.Event | None = None,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class ReceiveRoleSettings:
+    """Every setting that the receive role reads."""
+
+    common: CommonSettings
+    receiver: ReceiverSettings
+    assembly: AssemblySettings
+    tls: TlsSettings
+    delivery: DeliverySettings
+    audit: AuditSettings
+
+
+def load_receive_settings(common: CommonSettings) -> ReceiveRoleSettings:
+    """Read every setting of the role."""
+    return ReceiveRoleSettings(
+        common,
+        load(ReceiverSettings),
+        load(AssemblySettings),
+        load(TlsSettings),
+        load(DeliverySettings),
+        load(AuditSettings),
+    )
+
+
+def run_receiver(settings: ReceiveRoleSettings, stop: threading.Event | None = None) -> None:
     """Receive studies and turn them into jobs, until ``stop`` is set (default: SIGTERM, SIGINT).
 
     Raises
     ------
     InvalidInput
-        Another receiver works on this study store.
+        Another receiver works on this study store, or a TLS file cannot be used.
     Transient
         The server or the coordinator ended by itself.
     """
-    configure_logs(common, "receiver")
+    configure_logs(settings.common, "receiver")
     stop = stop or stop_on_signals()
-    parts = open_parts(common, connections=receiver_settings.maximum_associations + OWN_CONNECTIONS)
+    parts = open_parts(settings.common, connections=settings.receiver.maximum_associations + OWN_CONNECTIONS)
     with (
         sole_receiver(parts.store, stop),
         httpx.Client(timeout=WEBHOOK_TIMEOUT_S) as http,
-        served_metrics(receiver_settings),
+        served_metrics(settings.receiver),
+        audited(parts, settings.audit, "receive") as audit,
     ):
-        coordinator = open_coordinator(parts, assembly_settings, common, http)
-        receive_and_assemble(open_receiver(parts, receiver_settings), coordinator, stop)
+        coordinator = open_coordinator(parts, settings.assembly, settings.common, http)
+        receiver, steps = open_receiver(parts, settings, audit)
+        tending = threading.Thread(target=repeat, args=(steps, STEP_PAUSE_S, stop), name="door steps")
+        tending.start()
+        try:
+            receive_and_assemble(receiver, coordinator, stop)
+        finally:
+            stop.set()
+            tending.join()
 
 
-def open_receiver(parts: Parts, settings: ReceiverSettings) -> Receiver:
-    """Clear up after the receiver before and build the next."""
-    keep_others = settings.keep_other_storage_classes
-    ingest = Ingest(parts.store, parts.sessions, utc_now, keep_other_storage_classes=keep_others)
+def open_receiver(parts: Parts, settings: ReceiveRoleSettings, audit: Audit) -> tuple[Receiver, list[Step]]:
+    """Clear up after the receiver before; build the next, and what is done regularly beside it."""
+    own = settings.receiver
+    ingest = Ingest(
+        parts.store, parts.sessions, utc_now, keep_other_storage_classes=own.keep_other_storage_classes
+    )
     recover(parts.store, ingest)
-    return Receiver(settings, ingest, parts.store)
+    services, steps = open_services(parts, settings, audit)
+    tls = acceptor_context(settings.tls) if own.tls_port else None
+    return Receiver(own, ingest, parts.store, services, audit=audit, tls=tls), steps
+
+
+def open_services(
+    parts: Parts, settings: ReceiveRoleSettings, audit: Audit
+) -> tuple[list[DicomService], list[Step]]:
+    """Build query, retrieval and storage commitment, and the steps that go with them."""
+    ae_title = settings.receiver.ae_title
+    tls = requestor_context(settings.tls) if settings.tls.authorities else None
+    addresses = address_book(settings.receiver.peers, settings.delivery.destinations, tls)
+    commitment = CommitmentProvider(parts.sessions, parts.store, addresses, utc_now)
+    reports = CommitmentReports(ae_title, parts.sessions, parts.read_sessions, addresses, utc_now)
+    indexer = Indexer(parts.sessions, parts.read_sessions, parts.store, utc_now)
+    services = [
+        QueryProvider(ae_title, parts.read_sessions, audit).service(),
+        RetrievalProvider(ae_title, parts.read_sessions, parts.store, addresses, audit).service(),
+        commitment_service(commitment.on_action, _unasked),
+    ]
+    return services, [Step("index results", indexer.index_due), Step("report commitment", reports.report_due)]
+
+
+def _unasked(_event: evt.Event) -> tuple[int, None]:
+    """Refuse a report on a commitment nobody asked for."""
+    return PROCESSING_FAILURE, None
 
 
 def receive_and_assemble(receiver: Receiver, coordinator: Coordinator, stop: threading.Event) -> None:

@@ -23,9 +23,9 @@ from tests.service.reception_site import write
 from tests.service.storage_peers import free_port
 
 PROGRAM = """
-from core.settings import AssemblySettings, CommonSettings, ReceiverSettings, load
-from service.main import run_receiver
-run_receiver(load(CommonSettings), load(ReceiverSettings), load(AssemblySettings))
+from core.settings import CommonSettings, load
+from service.main import load_receive_settings, run_receiver
+run_receiver(load_receive_settings(load(CommonSettings)))
 """
 
 
@@ -87,11 +87,11 @@ def test_metrics_end_with_the_receiver_and_a_taken_port_is_named() -> None:
 
 STOPPED_AT_ONCE = """
 import threading
-from core.settings import AssemblySettings, CommonSettings, ReceiverSettings, load
-from service.main import run_receiver
+from core.settings import CommonSettings, load
+from service.main import load_receive_settings, run_receiver
 stop = threading.Event()
 stop.set()
-run_receiver(load(CommonSettings), load(ReceiverSettings), load(AssemblySettings), stop)
+run_receiver(load_receive_settings(load(CommonSettings)), stop)
 """
 
 
