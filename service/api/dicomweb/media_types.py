@@ -88,11 +88,11 @@ def parse_accept(header: str) -> tuple[Choice, ...]:
     return tuple(choice for _, choice in sorted(liked, key=lambda pair: -pair[0]))
 
 
-def _accepted(
+def _accepted(  # the parameter goes before the header, PS3.18 8.3.3.1
     accept: Annotated[str, Header(description="Media types, PS3.18 8.7.")] = ANYTHING,
     accept_parameter: Annotated[
         str | None,
-        Query(alias="accept", max_length=LONGEST_HEADER, description="Instead of the header."),
+        Query(alias="accept", max_length=LONGEST_HEADER, include_in_schema=False),
     ] = None,
 ) -> tuple[Choice, ...]:
     return parse_accept(accept if accept_parameter is None else accept_parameter)

@@ -33,6 +33,12 @@ PICTURES = ("image/jpeg", "image/png")
 THUMBNAIL = Viewport(128, 128)
 """Pixels; what the lists of viewers show."""
 
+WINDOW_SCHEMA = {"pattern": r"^-?[0-9]{1,6}(\.[0-9]{1,6})?,[1-9][0-9]{0,5}(,(linear|linear-exact|sigmoid))?$"}
+VIEWPORT_SCHEMA = {
+    "pattern": r"^[1-9][0-9]{0,2},[1-9][0-9]{0,2}(,[0-9]{1,5},[0-9]{1,5},[1-9][0-9]{0,4},[1-9][0-9]{0,4})?$"
+}
+"""For OpenAPI; what is accepted is a little more (``render_request``)."""
+
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     **problem_responses(HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.NOT_ACCEPTABLE),
@@ -46,11 +52,20 @@ class Look:
     def __init__(
         self,
         window: Annotated[
-            str | None, Query(max_length=100, description="center,width,function; default: the header's.")
+            str | None,
+            Query(
+                max_length=100,
+                description="center,width,function; default: the header's.",
+                json_schema_extra={**WINDOW_SCHEMA},
+            ),
         ] = None,
         viewport: Annotated[
             str | None,
-            Query(max_length=100, description="width,height to fit into, and x,y,width,height of the part."),
+            Query(
+                max_length=100,
+                description="width,height to fit into, and x,y,width,height of the part.",
+                json_schema_extra={**VIEWPORT_SCHEMA},
+            ),
         ] = None,
         quality: Annotated[int, Query(ge=1, le=100, description="Of JPEG.")] = DEFAULT_QUALITY,
     ) -> None:

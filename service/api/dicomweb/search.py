@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import WithJsonSchema
 from pydicom import Dataset
 
 from core.errors import InvalidInput
@@ -43,6 +44,10 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 
 
+Field = Annotated[str, WithJsonSchema({"type": "string", "pattern": r"^([0-9A-F]{8}|all)$"})]
+"""Keywords are taken too; no pattern has them all."""
+
+
 class Searcher:
     """One who searches, and for what."""
 
@@ -58,7 +63,7 @@ class Searcher:
         offset: Annotated[int, Query(ge=0, le=LARGEST_OFFSET, description="Matches to skip.")] = 0,
         fuzzymatching: Annotated[bool, Query(description="Not supported; a Warning says so.")] = False,
         includefield: Annotated[
-            list[str] | None, Query(description="Attributes wanted, or all; every known one is given.")
+            list[Field] | None, Query(description="Attributes wanted, or all; every known one is given.")
         ] = None,
     ) -> None:
         self._request = request
