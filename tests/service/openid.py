@@ -58,7 +58,8 @@ class FakeProvider:
             **claims,
         }
         kept = {name: value for name, value in values.items() if value is not None}
-        return jwt.encode({"alg": alg, "kid": kid}, kept, key or self.keys[kid], algorithms=[alg])
+        header = {"alg": alg, "kid": kid} if kid else {"alg": alg}
+        return jwt.encode(header, kept, key or self.keys[kid or "rsa"], algorithms=[alg])
 
     def forged_with_the_public_key(self) -> str:
         """Return a token that is signed with HS256 and the public key, which everybody has."""

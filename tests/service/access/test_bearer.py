@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from typing import Any
 
 import pytest
 from joserfc.jwk import RSAKey
@@ -70,7 +71,7 @@ def test_sources_are_those_of_the_token_and_none_where_it_names_none(
         {"sub": None},
     ],
 )
-def test_a_token_that_is_not_for_us_is_refused(provider: FakeProvider, claims: dict[str, object]) -> None:
+def test_a_token_that_is_not_for_us_is_refused(provider: FakeProvider, claims: dict[str, Any]) -> None:
     with pytest.raises(Refused) as refusal:
         provider.judge().judge(provider.token(**claims))
     assert refusal.value.status == 401
@@ -81,7 +82,8 @@ def test_dates_hold_but_for_the_leeway(provider: FakeProvider) -> None:
     judge, now = provider.judge(oidc_leeway_s=30), int(provider.clock.now.timestamp())
     judge.judge(provider.token(exp=now - 20))
     judge.judge(provider.token(nbf=now + 20))
-    for claims in ({"exp": now - 40}, {"nbf": now + 40}):
+    late: tuple[dict[str, Any], ...] = ({"exp": now - 40}, {"nbf": now + 40})
+    for claims in late:
         with pytest.raises(Refused):
             judge.judge(provider.token(**claims))
 
@@ -114,6 +116,13 @@ def test_a_header_nested_without_end_is_refused(provider: FakeProvider) -> None:
     bomb = base64.urlsafe_b64encode(b'{"alg":"RS256","kid":"rsa","x":' + b"[" * 20_000).decode().rstrip("=")
     with pytest.raises(Refused):
         provider.judge().judge(f"{bomb}.e30.e30")
+
+
+def test_a_token_need_not_name_the_only_key_but_one_of_several(provider: FakeProvider) -> None:
+    provider.judge().judge(provider.token(kid=""))
+    provider.add_key("ec")
+    with pytest.raises(Refused):
+        provider.judge().judge(provider.token(kid=""))
 
 
 def test_a_new_key_is_fetched_when_a_token_names_it(provider: FakeProvider) -> None:

@@ -55,7 +55,12 @@ def gate(audit: CollectedAudit) -> Gate:
 
 
 def asking(**fields: Any) -> Asking:
-    values = {"method": "GET", "is_open": False, "address": "192.0.2.7", "own_origin": "https://here"}
+    values: dict[str, Any] = {
+        "method": "GET",
+        "is_open": False,
+        "address": "192.0.2.7",
+        "own_origin": "https://here",
+    }
     return Asking(**(values | fields))
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from core.database import Base
 from core.provenance import RESEARCH_USE_NOTICE
-from service.api.app import API_PREFIX, create_app
+from service.access.policy import API as API_PREFIX
+from service.api.app import create_app
 from service.api.parts import ApiParts, parts_of
 from tests.service.api_client import ApiClient, api_parts
 from tests.service.service_records import PATIENT_NAME, Records
