@@ -137,6 +137,7 @@ def api(supervised: Supervised = False) -> None:
             load(AccessSettings),
             load(DeliverySettings),
             load(ReceiverSettings),
+            load(AuditSettings),
         )
     )
 
@@ -302,7 +303,7 @@ def key_create(
     from service.main import open_keys
 
     request = keys.key_request(name, role, source or (), expires, utc_now())
-    with open_keys(_enter_role()) as (book, audit):
+    with open_keys(_enter_role(), load(AuditSettings)) as (book, audit):
         keys.create(book, request, audit, Console())
 
 
@@ -313,7 +314,7 @@ def key_list() -> None:
     from cli import keys
     from service.main import open_keys
 
-    with open_keys(_enter_role()) as (book, _):
+    with open_keys(_enter_role(), load(AuditSettings)) as (book, _):
         keys.show(book, utc_now, Console())
 
 
@@ -324,7 +325,7 @@ def key_revoke(key_id: Annotated[str, typer.Argument(help="As `metserve key list
     from cli import keys
     from service.main import open_keys
 
-    with open_keys(_enter_role()) as (book, audit):
+    with open_keys(_enter_role(), load(AuditSettings)) as (book, audit):
         keys.revoke(book, key_id, audit, Console())
 
 

@@ -35,9 +35,10 @@ def list_destinations(parts: PartsOf, principal: PrincipalOf) -> DestinationsRep
 def _reply(destination: Destination, counts: dict[tuple[str, str], int]) -> DestinationReply:
     return DestinationReply(
         name=destination.name,
-        ae_title=destination.ae_title,
-        host=destination.host,
-        port=destination.port,
+        ae_title=getattr(destination, "ae_title", None),
+        host=getattr(destination, "host", None),
+        port=getattr(destination, "port", None),
+        url=getattr(destination, "url", None),
         profile=destination.profile,
         objects=destination.objects,
         notices=destination.notices,

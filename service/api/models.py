@@ -186,9 +186,12 @@ class DestinationReply(Model):
     """A destination, and how its deliveries stand."""
 
     name: str
-    ae_title: str
-    host: str
-    port: int
+    ae_title: str | None
+    """With host and port: of a DICOM peer."""
+    host: str | None
+    port: int | None
+    url: str | None
+    """Of a DICOMweb server."""
     profile: ProfileName
     objects: tuple[ResultKind, ...]
     notices: bool

@@ -18,7 +18,7 @@ from core.audit import Audit
 from core.clock import utc_now
 from core.errors import InvalidInput
 from core.logs import configure_logs
-from core.settings import AccessSettings, ApiSettings, CommonSettings
+from core.settings import AccessSettings, ApiSettings, AuditSettings, CommonSettings
 from service.access.api_keys import KeyBook
 from service.access.bearer import TokenJudge
 from service.access.exposure import is_loopback
@@ -26,7 +26,7 @@ from service.access.gate import Gate
 from service.access.limits import RateLimits
 from service.access.login import Login
 from service.access.provider import TIMEOUT_S, OpenIdProvider
-from service.main.parts import NoAudit, Parts, open_parts
+from service.main.parts import Parts, open_audit, open_parts
 
 SESSION_KEY_BYTES = 32
 """As long as the hash that signs with it (RFC 2104 section 3)."""
@@ -92,12 +92,12 @@ def open_http(access: AccessSettings) -> httpx.Client:
 
 
 @contextmanager
-def open_keys(common: CommonSettings) -> Iterator[tuple[KeyBook, Audit]]:
+def open_keys(common: CommonSettings, audit: AuditSettings) -> Iterator[tuple[KeyBook, Audit]]:
     """Open the keys and the audit trail for a command."""
     configure_logs(common, "key")
     parts = open_parts(common)
     try:
-        yield open_key_book(parts), NoAudit()
+        yield open_key_book(parts), open_audit(parts, audit)
     finally:
         parts.engine.dispose()
 

@@ -15,6 +15,7 @@ from core.logs import configure_logs
 from core.settings import (
     AccessSettings,
     ApiSettings,
+    AuditSettings,
     CommonSettings,
     DeliverySettings,
     ReceiverSettings,
@@ -26,7 +27,7 @@ from service.api.metrics import DatabaseCollector, open_registry
 from service.api.parts import ApiParts
 from service.main.access import Access, open_access, open_http
 from service.main.http_server import open_server
-from service.main.parts import SERVER_POLL_S, NoAudit, Parts, open_parts
+from service.main.parts import SERVER_POLL_S, Parts, audited, open_parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class ApiRoleSettings:
     access: AccessSettings
     delivery: DeliverySettings
     receiver: ReceiverSettings
+    audit: AuditSettings
 
 
 def run_api(settings: ApiRoleSettings, stop: threading.Event | None = None) -> None:
@@ -52,8 +54,7 @@ def run_api(settings: ApiRoleSettings, stop: threading.Event | None = None) -> N
     check_exposure(settings.api, settings.access)
     stop = stop or stop_on_signals()
     parts = open_parts(settings.common)
-    audit = NoAudit()
-    with open_http(settings.access) as http:
+    with open_http(settings.access) as http, audited(parts, settings.audit, "api") as audit:
         access = open_access(parts, settings.common, settings.api, settings.access, audit, http)
         app = create_app(open_api_parts(parts, settings, access, audit), root_path=settings.api.root_path)
         serve_until(open_server(app, settings.api), stop)

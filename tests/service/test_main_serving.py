@@ -15,7 +15,8 @@ from tests.service.storage_peers import free_port
 
 API = """
 from pathlib import Path
-from core.settings import AccessSettings, ApiSettings, CommonSettings, DeliverySettings, ReceiverSettings
+from core.settings import AccessSettings, ApiSettings, AuditSettings, CommonSettings
+from core.settings import DeliverySettings, ReceiverSettings
 from service.main import ApiRoleSettings, run_api
 run_api(
     ApiRoleSettings(
@@ -24,6 +25,7 @@ run_api(
         AccessSettings(),
         DeliverySettings(),
         ReceiverSettings(minimum_free_bytes=0),
+        AuditSettings(),
     )
 )
 """
