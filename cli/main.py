@@ -26,6 +26,7 @@ from core.pulse import SILENT_LIMIT_S, check_pulse
 from core.settings import (
     AccessSettings,
     ApiSettings,
+    AuditSettings,
     CommonSettings,
     DeliverySettings,
     ReceiverSettings,
