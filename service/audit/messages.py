@@ -1,33 +1,34 @@
-"""Audit messages as XML (DICOM PS3.15 A.5.1)."""
+"""Audit messages as XML (DICOM PS3.15 A.5.1), with the participants each kind must have (A.5.3)."""
 
 from __future__ import annotations
 
-import base64
 from datetime import datetime
 from ipaddress import ip_address
 from xml.etree import ElementTree as ET
 
-from core.audit import Actor, AuditedStudy, AuditEvent
+from core.audit import Actor, AuditEvent, AuditKind
 from service.audit.codes import (
+    ACTIONS,
+    CHANGES,
+    DESTINATION_MEDIA,
     EVENT_TYPES,
     EVENTS,
-    PATIENT_NUMBER_TYPE,
-    PATIENT_ROLE,
-    PERSON,
-    QUERY_ROLE,
-    REPORT_ROLE,
+    MEDIA_BY_URI,
+    RIGHTS_CHANGED,
     ROLES,
-    SOP_CLASS_UID_TYPE,
-    STUDY_UID_TYPE,
-    SYSTEM_OBJECT,
     Code,
 )
+from service.audit.objects import append_objects
+from service.audit.xml_text import coded, xml_text
 
 APPLICATION_SERVER = "4"
-"""AuditSourceTypeCode, PS3.15 table A.5.2-1: application server process."""
+"""AuditSourceTypeCode, PS3.15 A.5.1.2.1: application server process."""
 
 MACHINE_NAME, IP_ADDRESS = "1", "2"
 """NetworkAccessPointTypeCode."""
+
+UNKNOWN = "unknown"
+"""Stands for a mandatory value that nobody told us."""
 
 
 def message_of(event: AuditEvent, *, source_id: str, at: datetime) -> str:
@@ -41,75 +42,63 @@ def message_of(event: AuditEvent, *, source_id: str, at: datetime) -> str:
         When it happened.
     """
     root = ET.Element("AuditMessage")
+    _identify(root, event, at)
+    for actor in event.actors or (Actor(UNKNOWN),):
+        _participant(root, actor, event.kind)
+    if event.kind is AuditKind.DATA_EXPORT:
+        _media(root, event.detail)
+    source = ET.SubElement(root, "AuditSourceIdentification", {"AuditSourceID": xml_text(source_id)})
+    ET.SubElement(source, "AuditSourceTypeCode", {"csd-code": APPLICATION_SERVER})
+    append_objects(root, event)
+    return ET.tostring(root, encoding="unicode")
+
+
+def _identify(root: ET.Element, event: AuditEvent, at: datetime) -> None:
     identification = ET.SubElement(
         root,
         "EventIdentification",
         {
-            "EventActionCode": event.action.value,
+            "EventActionCode": ACTIONS.get(event.kind, event.action).value,
             "EventDateTime": at.isoformat(timespec="milliseconds"),
             "EventOutcomeIndicator": str(int(event.outcome)),
         },
     )
-    _coded(identification, "EventID", EVENTS[event.kind])
-    if event.kind in EVENT_TYPES:
-        _coded(identification, "EventTypeCode", EVENT_TYPES[event.kind])
+    coded(identification, "EventID", EVENTS[event.kind])
+    event_type = _type_of(event)
+    if event_type is not None:
+        coded(identification, "EventTypeCode", event_type)
     if event.detail:
-        ET.SubElement(identification, "EventOutcomeDescription").text = _clean(event.detail)
-    for actor in event.actors:
-        _participant(root, actor)
-    source = ET.SubElement(root, "AuditSourceIdentification", {"AuditSourceID": source_id})
-    ET.SubElement(source, "AuditSourceTypeCode", {"csd-code": APPLICATION_SERVER})
-    for study in event.studies:
-        _study(root, study)
-    if event.query:
-        _query(root, event.query)
-    return ET.tostring(root, encoding="unicode")
+        ET.SubElement(identification, "EventOutcomeDescription").text = xml_text(event.detail)
 
 
-def _participant(root: ET.Element, actor: Actor) -> None:
-    attributes = {"UserID": _clean(actor.user_id), "UserIsRequestor": str(actor.is_requestor).lower()}
-    if actor.network_address:
-        attributes["NetworkAccessPointID"] = _clean(actor.network_address)
-        attributes["NetworkAccessPointTypeCode"] = _access_point_type(actor.network_address)
+def _type_of(event: AuditEvent) -> Code | None:
+    if event.kind is AuditKind.SECURITY_ALERT and event.action in CHANGES:
+        return RIGHTS_CHANGED
+    return EVENT_TYPES.get(event.kind)
+
+
+def _participant(root: ET.Element, actor: Actor, kind: AuditKind) -> None:
+    attributes = {
+        "UserID": xml_text(actor.user_id) or UNKNOWN,
+        "UserIsRequestor": str(actor.is_requestor).lower(),
+    }
+    address = actor.network_address
+    if not address and kind is AuditKind.USER_AUTHENTICATION:
+        address = UNKNOWN  # mandatory there, A.5.3.12
+    if address:
+        attributes["NetworkAccessPointID"] = xml_text(address)
+        attributes["NetworkAccessPointTypeCode"] = _access_point_type(address)
     participant = ET.SubElement(root, "ActiveParticipant", attributes)
     if actor.role in ROLES:
-        _coded(participant, "RoleIDCode", ROLES[actor.role])
+        coded(participant, "RoleIDCode", ROLES[actor.role])
 
 
-def _study(root: ET.Element, study: AuditedStudy) -> None:
-    item = _object(root, study.study_instance_uid, SYSTEM_OBJECT, REPORT_ROLE, STUDY_UID_TYPE)
-    ET.SubElement(item, "ParticipantObjectName").text = _clean(study.study_instance_uid)
-    if study.sop_classes:
-        description = ET.SubElement(item, "ParticipantObjectDescription")
-        for uid, count in study.sop_classes:
-            ET.SubElement(description, "SOPClass", {"UID": uid, "NumberOfInstances": str(count)})
-    if study.patient_id or study.patient_name:
-        patient = _object(root, study.patient_id or "none", PERSON, PATIENT_ROLE, PATIENT_NUMBER_TYPE)
-        ET.SubElement(patient, "ParticipantObjectName").text = _clean(study.patient_name)
-
-
-def _query(root: ET.Element, query: str) -> None:
-    item = _object(root, "", SYSTEM_OBJECT, QUERY_ROLE, SOP_CLASS_UID_TYPE)
-    encoded = base64.b64encode(query.encode()).decode("ascii")
-    ET.SubElement(item, "ParticipantObjectQuery").text = encoded
-
-
-def _object(root: ET.Element, identifier: str, kind: str, role: str, identifier_type: Code) -> ET.Element:
-    item = ET.SubElement(
-        root,
-        "ParticipantObjectIdentification",
-        {
-            "ParticipantObjectID": _clean(identifier),
-            "ParticipantObjectTypeCode": kind,
-            "ParticipantObjectTypeCodeRole": role,
-        },
-    )
-    _coded(item, "ParticipantObjectIDTypeCode", identifier_type)
-    return item
-
-
-def _coded(parent: ET.Element, name: str, code: Code) -> None:
-    ET.SubElement(parent, name, code.attributes())
+def _media(root: ET.Element, detail: str) -> None:
+    """Name where the copy went, a participant of its own (A.5.3.4)."""
+    attributes = {"UserID": xml_text(detail) or UNKNOWN, "UserIsRequestor": "false"}
+    participant = ET.SubElement(root, "ActiveParticipant", attributes)
+    coded(participant, "RoleIDCode", DESTINATION_MEDIA)
+    coded(ET.SubElement(participant, "MediaIdentifier"), "MediaType", MEDIA_BY_URI)
 
 
 def _access_point_type(address: str) -> str:
@@ -118,12 +107,3 @@ def _access_point_type(address: str) -> str:
     except ValueError:
         return MACHINE_NAME
     return IP_ADDRESS
-
-
-def _clean(text: str) -> str:
-    """Leave out what XML 1.0 cannot hold; names come from peers."""
-    return "".join(
-        c
-        for c in text
-        if c in "\t\n\r" or (c >= " " and not "\ud800" <= c <= "\udfff" and c not in "\ufffe\uffff")
-    )

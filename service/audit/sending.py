@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import ssl
@@ -20,7 +21,7 @@ PRIORITY = 85
 """Facility 10 (security), severity 5 (notice): PS3.15 A.6."""
 
 MESSAGE_ID = "DICOM+RFC3881"
-"""MSGID of DICOM audit messages, PS3.15 A.6."""
+"""MSGID of messages in the schema of PS3.15 A.5.1, as archives send it."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 """Says that the message is UTF-8, RFC 5424 section 6.4."""
@@ -74,7 +75,7 @@ class AuditSender:
                 context = repository_context(settings)
                 with context.wrap_socket(plain, server_hostname=settings.repository_host) as secure:
                     _send_all(secure, frames)
-                    secure.unwrap()  # both ends have said goodbye: it was read to the end
+                    _say_goodbye(secure)
         except OSError as error:
             raise Transient(f"the audit record repository at {where} cannot be reached: {error}") from error
 
@@ -110,6 +111,13 @@ def syslog_frame(row: AuditRow, source_id: str) -> bytes:
 def _send_all(connection: socket.socket, frames: Sequence[bytes]) -> None:
     for frame in frames:
         connection.sendall(frame)
+
+
+def _say_goodbye(secure: ssl.SSLSocket) -> None:
+    """Wait until the repository has read to the end; a refused certificate shows here as an error."""
+    # Not every server says goodbye itself: one closes at once, another not at all.
+    with contextlib.suppress(ssl.SSLEOFError, ssl.SSLZeroReturnError, TimeoutError):
+        secure.unwrap()
 
 
 def _token(text: str) -> str:

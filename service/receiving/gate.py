@@ -46,8 +46,10 @@ class Gate:
 
     Parameters
     ----------
+    storage
+        Presentation contexts of the storage classes; who may retrieve needs them too, for C-GET.
     contexts
-        Presentation contexts by the right they need.
+        The others, by the right they need.
     minimum_free_bytes
         With less disk than this left no association for storage is begun: the sender keeps its study.
     monotonic
@@ -57,6 +59,7 @@ class Gate:
     def __init__(
         self,
         rules: PeerRules,
+        storage: Sequence[PresentationContext],
         contexts: Mapping[Right, Sequence[PresentationContext]],
         store: StudyStore,
         minimum_free_bytes: int,
@@ -64,6 +67,7 @@ class Gate:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.rules = rules
+        self._storage = storage
         self._contexts = contexts
         self._store = store
         self._minimum_free_bytes = minimum_free_bytes
@@ -106,12 +110,23 @@ class Gate:
         )
 
     def _contexts_of(self, admission: Admission) -> list[PresentationContext]:
-        return [
+        offered = [
             deepcopy(context)
             for right, contexts in self._contexts.items()
             if right in admission.rights
             for context in contexts
         ]
+        return offered + self._storage_contexts(admission.rights)
+
+    def _storage_contexts(self, rights: frozenset[Right]) -> list[PresentationContext]:
+        """Return the storage contexts in the roles a peer may have: it sends to us, or gets by C-GET."""
+        if not rights & {Right.STORE, Right.RETRIEVE}:
+            return []
+        contexts = deepcopy(list(self._storage))
+        if Right.RETRIEVE in rights:
+            for context in contexts:
+                context.scu_role, context.scp_role = Right.STORE in rights, True
+        return contexts
 
     def _is_disk_full(self) -> bool:
         return self._store.free_bytes() < self._minimum_free_bytes

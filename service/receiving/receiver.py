@@ -55,6 +55,7 @@ OUT_OF_RESOURCES = 0xA700
 DATA_SET_DOES_NOT_MATCH = 0xA900
 CANNOT_UNDERSTAND = 0xC000
 PROCESSING_FAILURE = 0x0110
+NOT_AUTHORIZED = 0x0124
 """Status codes of the Storage service, PS3.4 B.2.3."""
 
 MISMATCHES = frozenset({RefusalReason.SOP_CLASS_MISMATCH, RefusalReason.SOP_INSTANCE_MISMATCH})
@@ -168,13 +169,12 @@ class Receiver:
 
     def _gate(self) -> Gate:
         settings = self._settings
-        contexts: dict[Right, list[PresentationContext]] = {
-            Right.ECHO: [build_context(VERIFICATION)],
-            Right.STORE: _storage_contexts(settings),
-        }
+        contexts: dict[Right, list[PresentationContext]] = {right: [] for right in Right}
+        contexts[Right.ECHO].append(build_context(VERIFICATION))
         for service in self._services:
-            contexts.setdefault(service.right, []).extend(service.contexts)
-        return Gate(PeerRules(settings), contexts, self._store, settings.minimum_free_bytes, self._audit)
+            contexts[service.right].extend(service.contexts)
+        storage, rules = _storage_contexts(settings), PeerRules(settings)
+        return Gate(rules, storage, contexts, self._store, settings.minimum_free_bytes, self._audit)
 
     def _listen(self, port: int, tls: ssl.SSLContext | None, gate: Gate) -> threading.Thread:
         host = self._settings.host
@@ -224,6 +224,9 @@ class Receiver:
 
     def _store_spooled(self, event: evt.Event, request: C_STORE) -> int:
         spooled = request.DataSet
+        if Right.STORE not in visit_of(event.assoc).admission.rights:
+            logger().warning("object refused: this peer may not store")
+            return NOT_AUTHORIZED
         if not isinstance(spooled, SpooledDataSet) or not is_acceptable_uid(
             str(request.AffectedSOPInstanceUID)
         ):

@@ -106,9 +106,11 @@ def test_who_may_only_retrieve_cannot_store(site: Site, audit: CollectedAudit) -
 
 
 def test_an_address_of_nobody_is_closed_before_it_says_anything(site: Site, audit: CollectedAudit) -> None:
-    with door(site, audit, {**PACS, "addresses": ["192.0.2.0/24"]}) as port:
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-            assert connection.recv(1) == b""
+    with (
+        door(site, audit, {**PACS, "addresses": ["192.0.2.0/24"]}) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=10) as connection,
+    ):
+        assert connection.recv(1) == b""
     assert "unknown_address" in audit.of(AuditKind.SECURITY_ALERT)[0].detail
 
 
