@@ -42,12 +42,15 @@ def template_of(scope: Scope) -> str:
 
 
 def methods_at(app: FastAPI, path: str) -> set[str]:
-    """Return the methods of every route a path matches; a 405 names all of them (RFC 9110 15.5.6)."""
-    found: set[str] = set()
-    for route in iter_route_contexts(app.routes):
-        if route.methods and route.path_regex.match(path):
-            found |= route.methods
-    return found
+    """Return the methods of every route at a path; a 405 names all of them (RFC 9110 15.5.6).
+
+    Where a path stands in the description itself, what a template would make of it does not count.
+    """
+    routes = [route for route in iter_route_contexts(app.routes) if route.methods]
+    at = [route for route in routes if route.path == path] or [
+        route for route in routes if route.path_regex.match(path)
+    ]
+    return {method for route in at for method in route.methods or ()}
 
 
 def route_path(scope: Scope) -> str:
