@@ -24,9 +24,11 @@ from core.audit import AuditKind
 from core.headers import ANALYSED_SOP_CLASSES
 from core.settings import ApiSettings
 from service.access.principal import Principal, Role
+from service.api.dicomweb.multipart_request import BodyLimits, InstanceParts
 from service.api.dicomweb.storing import EVERY_TRANSFER_SYNTAX, failure_reason, is_offered
 from service.api.dicomweb.uploads import OLDEST_UPLOAD, Uploads
 from service.api.parts import principal_of
+from service.api.problems import ApiError
 from service.receiving.instance_file import ObjectIdentity, RefusalReason
 from service.receiving.receiver import (
     LOSSLESS_TRANSFER_SYNTAXES,
@@ -214,6 +216,15 @@ def test_an_endless_body_without_a_length_ends_at_the_limit(narrow_desk: DicomWe
     assert asyncio.run(ask()).status_code == 413
     assert taken < 60_000
     assert not narrow_desk.uploads()
+
+
+def test_the_parts_count_the_whole_body_themselves(tmp_path: Path) -> None:
+    parts = InstanceParts("b", BodyLimits(10, 1000, 100), lambda: tmp_path / "part", Path.unlink)
+    parts.feed(b"--b\r\nContent-Type: application/dicom\r\n\r\n")
+    with pytest.raises(ApiError, match="more than 100 bytes"):
+        parts.feed(b"x" * 100)
+    parts.discard()
+    assert not (tmp_path / "part").exists()
 
 
 def test_an_announced_length_beyond_the_limit_is_refused_before_reading(narrow_desk: DicomWebDesk) -> None:
