@@ -9,10 +9,9 @@ from datetime import datetime, timedelta
 from fastapi import Request
 
 from core.audit import Actor, AuditAction, AuditedStudy, AuditEvent, AuditKind
+from service.access.gate import OWN_ACTOR
 from service.access.principal import Principal
 from service.api.parts import ApiParts
-
-OWN_ACTOR = Actor("metserve", is_requestor=False, role="application")
 
 REPEATED_AFTER = timedelta(minutes=5)
 """A viewer asks for each image of a study by itself: one event tells of all it asks for in this time."""

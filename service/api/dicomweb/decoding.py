@@ -105,20 +105,16 @@ class Decoder:
         ):
             return _read_answer(answer, maximum_bytes)
 
+    def _command(self, operation: str, argument: str) -> list[str]:
+        limits = self.limits.resources
+        bounds = [str(limits.memory_bytes), str(limits.cpu_s)]
+        return [sys.executable, "-m", MODULE, operation, argument, *bounds]
+
     @contextmanager
     def _process(self, file: IO[bytes], operation: str, argument: str) -> Iterator[IO[bytes]]:
         """Run the process; it is gone afterwards, whatever happened."""
-        resources = self.limits.resources
         process = subprocess.Popen(  # noqa: S603 - our own module, arguments made here
-            [
-                sys.executable,
-                "-m",
-                MODULE,
-                operation,
-                argument,
-                str(resources.memory_bytes),
-                str(resources.cpu_s),
-            ],
+            self._command(operation, argument),
             stdin=file,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

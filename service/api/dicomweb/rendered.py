@@ -15,7 +15,6 @@ from service.api.dicomweb.render_request import (
     DEFAULT_QUALITY,
     RenderRequest,
     Viewport,
-    Window,
     parse_viewport,
     parse_window,
 )
@@ -70,8 +69,8 @@ class Look:
         quality: Annotated[int, Query(ge=1, le=100, description="Of JPEG.")] = DEFAULT_QUALITY,
     ) -> None:
         try:
-            self.window: Window | None = parse_window(window) if window is not None else None
-            self.viewport: Viewport | None = parse_viewport(viewport) if viewport is not None else None
+            self.window = None if window is None else parse_window(window)
+            self.viewport = None if viewport is None else parse_viewport(viewport)
         except InvalidInput as error:
             raise ApiError(HTTPStatus.BAD_REQUEST, str(error)) from error
         self.quality = quality

@@ -12,8 +12,9 @@ from starlette.requests import ClientDisconnect
 
 from core.audit import Actor, AuditAction, AuditEvent, AuditKind, AuditOutcome
 from core.errors import Transient
+from service.access.gate import OWN_ACTOR
 from service.access.principal import Principal
-from service.api.dicomweb.accesses import OWN_ACTOR, address_of
+from service.api.dicomweb.accesses import address_of
 from service.api.dicomweb.addresses import studies_url
 from service.api.dicomweb.media_types import DICOM, DICOM_JSON, MULTIPART, Accepted, choose_json
 from service.api.dicomweb.multipart_request import InstanceParts, boundary_of, too_large
