@@ -40,6 +40,8 @@ class GuardedApi(Metserve):
 
     def __init__(self, folder: Path, records: Records, issuer: str) -> None:
         port = free_port()
+        secret = folder.with_suffix(".secret")
+        secret.write_text("any will do for the mock")
         super().__init__(
             folder,
             dicom_port=free_port(),
@@ -53,6 +55,7 @@ class GuardedApi(Metserve):
             access_oidc_issuer=issuer,
             access_oidc_audience=CLIENT,
             access_login_client_id=CLIENT,
+            access_login_client_secret_file=secret,
             access_login_public_url=f"http://localhost:{port}",
         )
         self.port = port
