@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pydicom import Dataset
 from pynetdicom import evt
 from pynetdicom.presentation import build_context
-from pynetdicom.sop_class import StorageCommitmentPushModel  # type: ignore[attr-defined] - made at import
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -23,6 +22,7 @@ from service.catalogue.instances import ROWS_AT_ONCE
 from service.receiving.dicom_service import DicomService
 from service.retrieval.addresses import AddressBook
 from service.retrieval.events import calling_ae_title
+from service.retrieval.sop_classes import STORAGE_COMMITMENT_PUSH_MODEL
 
 COMMITMENT_ROLE = "scp"
 REPORTING = "reporting"
@@ -60,7 +60,7 @@ def commitment_service(on_action: Handler, on_report: Handler) -> DicomService:
     on_report
         A peer that we asked answers (EVT_N_EVENT_REPORT).
     """
-    context = build_context(StorageCommitmentPushModel)
+    context = build_context(STORAGE_COMMITMENT_PUSH_MODEL)
     context.scu_role = context.scp_role = True  # without both, reports cannot be negotiated
     handlers = [(evt.EVT_N_ACTION, on_action), (evt.EVT_N_EVENT_REPORT, on_report)]
     return DicomService(Right.STORE, [context], handlers)

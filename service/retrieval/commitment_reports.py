@@ -8,10 +8,6 @@ from datetime import datetime, timedelta
 from pydicom import Dataset
 from pydicom.uid import UID
 from pynetdicom import AE, build_role
-from pynetdicom.sop_class import (  # type: ignore[attr-defined] - made at import
-    StorageCommitmentPushModel,
-    StorageCommitmentPushModelInstance,
-)
 from sqlalchemy import select
 
 from core.clock import Clock
@@ -21,6 +17,10 @@ from core.logs import logger
 from core.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from service.retrieval.addresses import NO_DELAY, AddressBook
 from service.retrieval.commitment import COMMITMENT_ROLE, GIVEN_UP, REPORTED, REPORTING
+from service.retrieval.sop_classes import (
+    STORAGE_COMMITMENT_PUSH_MODEL,
+    STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE,
+)
 
 FIRST_PAUSE_S = 10.0
 LONGEST_PAUSE_S = 3600.0
@@ -106,12 +106,12 @@ class CommitmentReports:
         entity.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
         entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
         entity.connection_timeout = entity.acse_timeout = entity.dimse_timeout = self.timeout_s
-        entity.add_requested_context(StorageCommitmentPushModel)
+        entity.add_requested_context(STORAGE_COMMITMENT_PUSH_MODEL)
         association = entity.associate(
             address.host,
             address.port,
             ae_title=address.ae_title,
-            ext_neg=[build_role(StorageCommitmentPushModel, scp_role=True)],
+            ext_neg=[build_role(STORAGE_COMMITMENT_PUSH_MODEL, scp_role=True)],
             evt_handlers=[NO_DELAY],
             tls_args=self.addresses.tls_arguments(address),
         )
@@ -120,7 +120,10 @@ class CommitmentReports:
         try:
             event_type = SOME_FAILED if row.failures else ALL_COMMITTED
             status, _ = association.send_n_event_report(
-                report_of(row), event_type, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+                report_of(row),
+                event_type,
+                STORAGE_COMMITMENT_PUSH_MODEL,
+                STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE,
             )
         finally:
             association.release()

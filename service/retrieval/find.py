@@ -9,10 +9,6 @@ from pydicom import Dataset
 from pydicom.datadict import keyword_for_tag
 from pynetdicom import evt
 from pynetdicom.presentation import build_context
-from pynetdicom.sop_class import (  # type: ignore[attr-defined] - made at import
-    PatientRootQueryRetrieveInformationModelFind,
-    StudyRootQueryRetrieveInformationModelFind,
-)
 
 from core.audit import Audit
 from core.database import Sessions
@@ -23,6 +19,7 @@ from service.catalogue.query import Level, search, unmatched_keys
 from service.receiving.dicom_service import DicomService
 from service.retrieval.events import principal_of, query_event
 from service.retrieval.identifiers import UNIQUE_KEYS, check_query, identifier_of, level_of
+from service.retrieval.sop_classes import PATIENT_ROOT_FIND, STUDY_ROOT_FIND
 
 MAX_ANSWERS = 10_000
 """Matches of one query; a client that asks for everything is told that there is more."""
@@ -59,7 +56,7 @@ class QueryProvider:
 
     def service(self) -> DicomService:
         """Return what the DICOM door serves."""
-        models = (StudyRootQueryRetrieveInformationModelFind, PatientRootQueryRetrieveInformationModelFind)
+        models = (STUDY_ROOT_FIND, PATIENT_ROOT_FIND)
         contexts = [build_context(model) for model in models]
         return DicomService(Right.QUERY, contexts, [(evt.EVT_C_FIND, self.answer)])
 

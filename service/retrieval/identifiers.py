@@ -7,23 +7,11 @@ from types import MappingProxyType
 
 from pydicom import Dataset
 from pynetdicom import evt
-from pynetdicom.sop_class import (  # type: ignore[attr-defined] - made at import
-    PatientRootQueryRetrieveInformationModelFind,
-    PatientRootQueryRetrieveInformationModelGet,
-    PatientRootQueryRetrieveInformationModelMove,
-)
 
 from core.errors import InvalidInput
 from service.catalogue.matching import values_of
 from service.catalogue.query import Level
-
-PATIENT_ROOT = frozenset(
-    {
-        PatientRootQueryRetrieveInformationModelFind,
-        PatientRootQueryRetrieveInformationModelMove,
-        PatientRootQueryRetrieveInformationModelGet,
-    }
-)
+from service.retrieval.sop_classes import PATIENT_ROOT
 
 UNIQUE_KEYS: Mapping[Level, str] = MappingProxyType(
     {

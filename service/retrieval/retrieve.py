@@ -8,15 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydicom import Dataset
 from pynetdicom import evt
 from pynetdicom.presentation import build_context
-from pynetdicom.sop_class import (  # type: ignore[attr-defined] - made at import
-    PatientRootQueryRetrieveInformationModelGet,
-    PatientRootQueryRetrieveInformationModelMove,
-    StudyRootQueryRetrieveInformationModelGet,
-    StudyRootQueryRetrieveInformationModelMove,
-)
 from sqlalchemy import select
 
 from core.audit import Actor, Audit
@@ -31,6 +24,7 @@ from service.retrieval.addresses import NO_DELAY, AddressBook, PeerAddress
 from service.retrieval.events import principal_of, transfer_event
 from service.retrieval.identifiers import identifier_of, level_of, retrieved_uids
 from service.retrieval.sending import Dispatch, InstanceReference, contexts_for, reference_to
+from service.retrieval.sop_classes import PATIENT_ROOT_GET, PATIENT_ROOT_MOVE, STUDY_ROOT_GET, STUDY_ROOT_MOVE
 
 CONCURRENT_RETRIEVALS = 8
 """Retrievals at once: they share disk, network and places at the door with what the PACS sends."""
@@ -82,10 +76,10 @@ class RetrievalProvider:
     def service(self) -> DicomService:
         """Return what the DICOM door serves; its storage contexts must allow both roles for C-GET."""
         models = (
-            StudyRootQueryRetrieveInformationModelMove,
-            StudyRootQueryRetrieveInformationModelGet,
-            PatientRootQueryRetrieveInformationModelMove,
-            PatientRootQueryRetrieveInformationModelGet,
+            STUDY_ROOT_MOVE,
+            STUDY_ROOT_GET,
+            PATIENT_ROOT_MOVE,
+            PATIENT_ROOT_GET,
         )
         handlers = [(evt.EVT_C_MOVE, self.move), (evt.EVT_C_GET, self.get)]
         return DicomService(Right.RETRIEVE, [build_context(model) for model in models], handlers)
@@ -173,7 +167,10 @@ class RetrievalProvider:
                     return
                 yield PENDING, reference_to(instance)
         finally:
-            self._record(event, dispatch, receiver)
+            try:
+                self._record(event, dispatch, receiver)
+            except Exception as error:  # noqa: BLE001 - the peer has what it asked for, and must be told
+                logger().error("a retrieval was not audited", error=type(error).__name__)
 
     def _record(self, event: evt.Event, dispatch: Dispatch, receiver: Actor | None) -> None:
         studies = sorted({instance.study_instance_uid for instance in dispatch.sent})
@@ -194,7 +191,7 @@ class RetrievalProvider:
 def _instances(
     provider: RetrievalProvider, session: Any, event: evt.Event, uids: dict[str, list[str]]
 ) -> Iterator[StoredInstance]:
-    patients = uids.get("PatientID", [])
+    patients: list[str | None] = [*uids.get("PatientID", [])]
     for patient_id in patients or [None]:
         yield from instances(
             session,
@@ -224,7 +221,7 @@ def _refuse(event: evt.Event, refusal: Refused) -> None:
     knows no others before the first sub-operation. This changes that one answer.
     """
     logger().warning("retrieval refused", status=f"0x{refusal.status:04X}", reason=refusal.comment)
-    dimse = event.assoc.dimse
+    dimse: Any = event.assoc.dimse
     send = dimse.send_msg
 
     def send_refusal(response: Any, context_id: int) -> None:
