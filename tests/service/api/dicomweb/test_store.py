@@ -29,6 +29,7 @@ from service.api.dicomweb.storing import EVERY_TRANSFER_SYNTAX, failure_reason, 
 from service.api.dicomweb.uploads import OLDEST_UPLOAD, Uploads
 from service.api.parts import principal_of
 from service.api.problems import ApiError
+from service.receiving.ingest import Ingest
 from service.receiving.instance_file import ObjectIdentity, RefusalReason
 from service.receiving.receiver import (
     LOSSLESS_TRANSFER_SYNTAXES,
@@ -324,3 +325,23 @@ def test_what_is_offered_is_what_c_store_negotiates() -> None:
 def test_refusals_are_told_as_by_c_store(reason: RefusalReason) -> None:
     reception = Reception(ReceptionKind.REFUSED, reason)
     assert failure_reason(reception) == status_of(reception)
+
+
+def test_a_receiver_that_starts_at_the_worst_moment_adopts_the_upload_and_nothing_is_lost(
+    desk: DicomWebDesk,
+) -> None:
+    """The file has its name already, its row is not committed yet: the receiver takes it for an orphan."""
+    records = desk.app.state.dicomweb.ingest._records
+    receivers = Ingest(desk.records.store, desk.records.sessions, desk.clock)
+    add, adopted = records.add, []
+
+    def add_late(*arguments: Any) -> ReceptionKind:
+        adopted.append(receivers.adopt_orphans())
+        return ReceptionKind(add(*arguments))
+
+    records.add = add_late
+    reply = desk.store(*slices())
+    assert (reply.status_code, adopted) == (200, [1])
+    (row,) = desk.instances()
+    assert desk.records.store.resolve(row.path).is_file()
+    assert not desk.quarantined()
