@@ -6,6 +6,7 @@ import hashlib
 import logging
 import sys
 import traceback
+import unicodedata
 from typing import Literal
 
 import structlog
@@ -25,6 +26,9 @@ FORBIDDEN_KEYS = frozenset(
 )
 """Never logged as they are; a UID goes through ``pseudonym`` first."""
 
+STEERING_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode categories: control, format (writing direction too), surrogate, line and paragraph separator."""
+
 
 def pseudonym(uid: str) -> str:
     """Return a short, stable stand-in for a UID, so that log lines about one study can be joined."""
@@ -43,6 +47,7 @@ def configure(level: str, form: Literal["console", "json"], role: str) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _redact,
+        _escape,
     ]
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
@@ -104,3 +109,17 @@ def _redact(_logger: object, _method: str, event: structlog.typing.EventDict) ->
     for key in FORBIDDEN_KEYS & event.keys():
         event[key] = pseudonym(str(event[key]))
     return event
+
+
+def _escape(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Show what would break a line or steer a terminal as its escape: peers choose AE titles and URLs."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = "".join(_shown(character) for character in value)
+    return event
+
+
+def _shown(character: str) -> str:
+    if unicodedata.category(character) in STEERING_CATEGORIES:
+        return character.encode("unicode_escape").decode("ascii")
+    return character

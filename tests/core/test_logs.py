@@ -1,6 +1,7 @@
 import json
 import logging
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 import structlog
@@ -47,6 +48,19 @@ def test_a_line_break_cannot_forge_a_log_line(capfd: pytest.CaptureFixture[str])
     configure("INFO", "json", "test")
     logger().warning("refused", calling_ae_title='X\n{"event": "forged"}')
     assert len(capfd.readouterr().err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+@pytest.mark.parametrize("planted", ["\r\n", "\x1b[2J", "\x9b31m", "\u2028", "\u202e", "\x00"])
+def test_nothing_a_peer_sends_breaks_a_line_or_steers_a_terminal(
+    form: Literal["console", "json"], planted: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    configure("INFO", form, "test")
+    logger().warning("refused", calling_ae_title=f"X{planted}forged")
+    logging.getLogger("another").warning("%s", f"X{planted}forged")
+    lines = capfd.readouterr().err.split("\n")
+    assert len(lines) == len(["ours", "another's", "after the last line break"])
+    assert all(planted not in line for line in lines)
 
 
 def test_a_pseudonym_is_stable_and_short() -> None:
