@@ -53,6 +53,7 @@ RIGHTS: Mapping[tuple[str, str], Right] = MappingProxyType(
         ("GET", "/openapi.json"): Right.ENTER,
         ("GET", f"{API}/principal"): Right.ENTER,
         ("GET", f"{API}/studies"): Right.READ,
+        ("GET", f"{API}/studies/search"): Right.READ,
         ("POST", f"{API}/studies/search"): Right.READ,
         ("GET", f"{API}/studies/{{study_instance_uid}}"): Right.READ,
         ("GET", f"{API}/studies/{{study_instance_uid}}/lesions"): Right.READ,

@@ -92,7 +92,8 @@ def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
     headers = dict(error.headers or {})
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        headers["Allow"] = ", ".join(sorted(methods_at(request.app, route_path(request.scope))))
+        methods = methods_at(request.app, route_path(request.scope))
+        headers |= {"Allow": ", ".join(sorted(methods))} if methods else {}
     return problem_response(error.status_code, str(error.detail), headers)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, HTTPException
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Select, and_, func, select
 from sqlalchemy.orm import Session
@@ -72,6 +72,12 @@ def list_studies(
 def search_studies(parts: PartsOf, asker: AskerOf, search: StudySearch) -> StudyPage:
     """Find studies. A Patient ID goes into the body: URLs end up in the logs of proxies."""
     return _answer(parts, asker, search)
+
+
+@router.get("/search", include_in_schema=False)
+def search_by_url() -> None:
+    """Say that a search is a POST, not that `search` is no Study Instance UID."""
+    raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, "search by POST: URLs end up in the logs of proxies")
 
 
 @router.get(

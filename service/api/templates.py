@@ -46,7 +46,7 @@ def methods_at(app: FastAPI, path: str) -> set[str]:
 
     Where a path stands in the description itself, what a template would make of it does not count.
     """
-    routes = [route for route in iter_route_contexts(app.routes) if route.methods]
+    routes = [r for r in iter_route_contexts(app.routes) if r.methods and r.include_in_schema]
     at = [route for route in routes if route.path == path] or [
         route for route in routes if route.path_regex.match(path)
     ]
