@@ -47,8 +47,8 @@ class StudySearch(BaseModel):
     """Of the newest job."""
     outcome: Outcome | None = None
     """Of the newest job."""
-    limit: int = Field(default=DEFAULT_PAGE, ge=1, le=LARGEST_PAGE)
-    offset: int = Field(default=0, ge=0, le=LARGEST_OFFSET)
+    limit: int = Field(default=DEFAULT_PAGE, ge=1, le=LARGEST_PAGE, strict=True)
+    offset: int = Field(default=0, ge=0, le=LARGEST_OFFSET, strict=True)
 
 
 def _query_search(
