@@ -30,6 +30,7 @@ from core.settings import (
     CommonSettings,
     DeliverySettings,
     ReceiverSettings,
+    TlsSettings,
     WorkerSettings,
     check_names,
     load,
@@ -147,9 +148,10 @@ def api(supervised: Supervised = False) -> None:
 @explained()
 def deliver(supervised: Supervised = False) -> None:
     """Run the delivery of results to their destinations."""
-    from service.main import run_delivery
+    from service.main import DeliverRoleSettings, run_delivery
 
-    run_delivery(_enter_role(supervised=supervised), load(DeliverySettings))
+    common = _enter_role(supervised=supervised)
+    run_delivery(DeliverRoleSettings(common, load(DeliverySettings), load(TlsSettings), load(AuditSettings)))
 
 
 @app.command()

@@ -7,9 +7,11 @@ from pathlib import Path
 from rich.console import Console
 
 from cli.folders import read_headers
-from core.destinations import Destination
+from core.destinations import DicomDestination
 from core.errors import InvalidInput, Transient
-from service.delivery.push import Verdict, push
+from service.delivery.association import Caller
+from service.delivery.push import push
+from service.delivery.push_report import Verdict
 from service.delivery.results import ResultObject
 
 TIMEOUT_S = 60.0
@@ -37,9 +39,9 @@ def send_folder(
         )
         for path, header in read_headers(folder)
     ]
-    peer = Destination(name="peer", ae_title=called_ae, host=host, port=port)
+    peer = DicomDestination(name="peer", ae_title=called_ae, host=host, port=port)
     console.print(f"sending {len(objects)} instances to {called_ae} at {host}:{port}")
-    report = push(objects, peer, ae_title=calling_ae, timeout_s=TIMEOUT_S)
+    report = push(objects, peer, Caller(calling_ae, TIMEOUT_S))
     if report.verdict is Verdict.RETRY:
         raise Transient(_first_lines(report.message))
     if report.verdict is Verdict.REFUSED:

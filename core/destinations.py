@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from core.results import ResultKind, StructureStyle
 
@@ -83,24 +94,28 @@ its site asks for it."""
 
 
 class Destination(BaseModel):
-    """A peer that gets the results pushed."""
+    """Somebody who gets the results pushed; how, its subclasses say."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
     """Short name for logs, metrics and REST."""
-    ae_title: AETitle
-    """The peer's AE title."""
-    host: str
-    """The peer's host name or address."""
-    port: Port
-    """The peer's TCP port."""
     profile: ProfileName = ProfileName.PACS
     """What kind of system it is; decides what the next two are unless they are given."""
     objects: tuple[ResultKind, ...] = PROFILES[ProfileName.PACS].objects
     """Which objects it gets, in this order."""
     notices: bool = PROFILES[ProfileName.PACS].notices
     """Whether it gets a notice for a study that was not analysed."""
+
+    @property
+    def where(self) -> str:
+        """Say for people where it is."""
+        raise NotImplementedError
+
+    @property
+    def commits(self) -> bool:
+        """Tell whether it is asked to commit itself to keep what it stored."""
+        return False
 
     @model_validator(mode="before")
     @classmethod
@@ -125,3 +140,79 @@ class Destination(BaseModel):
         if len(set(objects)) < len(objects):
             raise ValueError(f"{', '.join(objects)}: expected each object once")
         return objects
+
+
+class DicomDestination(Destination):
+    """A peer that gets the results by C-STORE."""
+
+    ae_title: AETitle
+    """The peer's AE title."""
+    host: str
+    """The peer's host name or address."""
+    port: Port
+    """The peer's TCP port."""
+    tls: bool = False
+    """Whether it is reached by TLS; needs METSERVE_TLS_AUTHORITIES."""
+    commitment: bool = False
+    """Whether it is asked to commit itself to keep what it stored (storage commitment, PS3.4 J)."""
+
+    @property
+    def where(self) -> str:
+        """Say for people where it is."""
+        return f"{self.ae_title} at {self.host}:{self.port}"
+
+    @property
+    def commits(self) -> bool:
+        """Tell whether it is asked to commit itself to keep what it stored."""
+        return self.commitment
+
+
+class WebDestination(Destination):
+    """A DICOMweb server that gets the results by STOW-RS (PS3.18 10.5)."""
+
+    url: str
+    """Base of its DICOMweb service, for instance https://pacs.hospital.example/dicom-web."""
+    token_file: Path | None = None
+    """File with a bearer token; read at each push, so that it can be renewed."""
+    username: str = ""
+    """User of HTTP Basic authentication; goes with ``password_file``."""
+    password_file: Path | None = None
+    """File with that user's password; read at each push."""
+    ca_file: Path | None = None
+    """Certificate authorities the server is checked against, PEM; None: those of the system."""
+
+    @property
+    def where(self) -> str:
+        """Say for people where it is."""
+        return self.url
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(f"{url!r}: expected http://host/path or https://host/path")
+        if parts.username or parts.query or parts.fragment:
+            raise ValueError("a url with a user, a query or a fragment: expected host and path alone")
+        return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _check_credentials(self) -> Self:
+        if bool(self.username) != (self.password_file is not None):
+            raise ValueError("username and password_file go together; expected both or none")
+        if self.username and self.token_file is not None:
+            raise ValueError("token_file and username exclude each other; expected one of them")
+        return self
+
+
+def _transport(value: Any) -> str:
+    """Tell a DICOMweb server, which has a url, from a DICOM peer."""
+    is_web = "url" in value if isinstance(value, dict) else isinstance(value, WebDestination)
+    return "dicomweb" if is_web else "dicom"
+
+
+AnyDestination = Annotated[
+    Annotated[DicomDestination, Tag("dicom")] | Annotated[WebDestination, Tag("dicomweb")],
+    Discriminator(_transport),
+]
+"""As the settings hold it: with a ``url`` DICOMweb, else DICOM."""

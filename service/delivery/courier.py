@@ -6,54 +6,42 @@ all state, so that this process may end at any moment.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ssl
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from threading import Event, Thread
+from types import MappingProxyType
 
 from prometheus_client import Counter
 
+from core.audit import Audit, Unaudited
 from core.clock import Clock
-from core.database import JobRow, Sessions
-from core.destinations import Destination
+from core.database import Sessions
+from core.destinations import Destination, DicomDestination, WebDestination
 from core.errors import Defect, LeaseLost, Transient
-from core.job import JobState
 from core.logs import logger
-from core.results import ResultKind
 from core.settings import DeliverySettings
 from core.study_store import StudyStore
 from service.delivery import outbox
+from service.delivery.association import Caller
+from service.delivery.backoff import Backoff, Jitter
 from service.delivery.fallbacks import with_fallbacks
 from service.delivery.outbox import Claim
-from service.delivery.push import PushReport, Verdict, longest_push_s, push
-from service.delivery.results import ResultObject, check_unchanged, result_object
+from service.delivery.parcel import Parcel, load_parcel
+from service.delivery.push import longest_push_s, push
+from service.delivery.push_report import PushReport, Verdict
+from service.delivery.stow import stow
+from service.delivery.transfer_audit import TransferAudit
 
 COURIER_ERRORS = Counter("metserve_courier_errors", "Courier steps that failed.", ["step"])
-
-Jitter = Callable[[], float]
-"""Returns a number from 0 to 1, a new one each time."""
-
-JITTER_SHARE = 0.25
-"""Largest part of a pause that chance takes away, so that many senders do not knock at once."""
-
-MAX_DOUBLINGS = 30
-"""Keeps the power of two finite; any pause is longer than ``retry_longest_s`` long before."""
 
 CLAIM_MARGIN_S = 60.0
 """Added to the time a push can take: reading the files, a busy disk, a busy database."""
 
 PUSHES_A_ROUND = 20
 """Deliveries one round takes for one destination before it looks at the stop signal again."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Parcel:
-    """What one push takes along; ``spare`` is sent only in place of something that is not accepted."""
-
-    wanted: list[ResultObject]
-    spare: list[ResultObject]
 
 
 class Courier:
@@ -71,6 +59,12 @@ class Courier:
         The present moment.
     jitter
         Spreads the retries.
+    audit
+        Gets every push.
+    tls
+        For destinations that want TLS; None: there are none.
+    further
+        Other steps about the outbox: storage commitment.
     """
 
     def __init__(
@@ -82,13 +76,19 @@ class Courier:
         settings: DeliverySettings,
         clock: Clock,
         jitter: Jitter,
+        audit: Audit | None = None,
+        tls: ssl.SSLContext | None = None,
+        further: Mapping[str, Callable[[], object]] = MappingProxyType({}),
     ) -> None:
         self._sessions = sessions
         self._read_sessions = read_sessions
         self._store = store
         self._settings = settings
         self._clock = clock
-        self._jitter = jitter
+        self._backoff = Backoff(settings.retry_first_s, settings.retry_longest_s, jitter)
+        self._caller = caller_of(settings, tls)
+        self._audit = TransferAudit(audit or Unaudited(), settings.ae_title)
+        self._further = further
         self._names = [destination.name for destination in settings.destinations]
         self._notified = [destination.name for destination in settings.destinations if destination.notices]
 
@@ -142,6 +142,10 @@ class Courier:
             Thread(target=self._run_destination, args=(destination, stop), name=f"deliver-{destination.name}")
             for destination in self._settings.destinations
         ]
+        threads += [
+            Thread(target=self._repeat, args=(step, name, stop), name=name)
+            for name, step in self._further.items()
+        ]
         for thread in threads:
             thread.start()
         self._repeat(self._keep_outbox, "keep outbox", stop)
@@ -175,8 +179,9 @@ class Courier:
         """Take a delivery for as long as the push can take at worst."""
         now = self._clock()
         objects = max(len(with_fallbacks(destination.objects)), 1)  # a notice is one object
-        held_s = longest_push_s(objects, self._settings.timeout_s) + CLAIM_MARGIN_S
         with self._sessions.begin() as session:
+            size_bytes = outbox.size_of(session, delivery_id)
+            held_s = longest_push_s(objects, size_bytes, self._caller) + CLAIM_MARGIN_S
             return outbox.claim(session, delivery_id, now=now, held_until=now + timedelta(seconds=held_s))
 
     def _deliver(self, claim: Claim, destination: Destination) -> bool:
@@ -196,29 +201,17 @@ class Courier:
             logger().warning("a delivery was taken over", job_id=claim.job_id, error=str(error))
         return report.reachable
 
-    def _load(self, claim: Claim, destination: Destination) -> _Parcel:
-        """Return the objects the destination gets; a negative study has no SEG to send."""
+    def _load(self, claim: Claim, destination: Destination) -> Parcel:
         with self._read_sessions() as session:
-            job = session.get_one(JobRow, claim.job_id)
-            kinds = (ResultKind.NOTICE,) if job.state == JobState.UNSUITABLE else destination.objects
-            found = [result_object(self._store, job, kind) for kind in with_fallbacks(kinds)]
-        results = [result for result in found if result is not None]
-        wanted = [result for result in results if result.kind in kinds]
-        for result in wanted:
-            check_unchanged(result)
-        spare = [result for result in results if result.kind not in kinds and _is_fit_to_send(result)]
-        return _Parcel(wanted, spare)
+            return load_parcel(session, self._store, claim.job_id, destination)
 
-    def _push(self, parcel: _Parcel, destination: Destination) -> PushReport:
+    def _push(self, parcel: Parcel, destination: Destination) -> PushReport:
         if not parcel.wanted:
             return PushReport(Verdict.STORED, "")
-        return push(
-            parcel.wanted,
-            destination,
-            ae_title=self._settings.ae_title,
-            timeout_s=self._settings.timeout_s,
-            spare=parcel.spare,
-        )
+        self._audit.begins(destination, parcel.study, parcel.wanted)
+        report = send(parcel, destination, self._caller)
+        self._audit.ended(destination, parcel.study, parcel.wanted, report)
+        return report
 
     def _record(self, claim: Claim, report: PushReport) -> None:
         if report.verdict is Verdict.STORED:
@@ -235,7 +228,8 @@ class Courier:
             _report_given_up(claim.job_id, claim.destination, report.message)
 
     def _postpone(self, claim: Claim, report: PushReport) -> None:
-        next_try_at = self._clock() + timedelta(seconds=self.pause_s(claim.attempt))
+        pause_s = max(self.pause_s(claim.attempt), report.retry_after_s)
+        next_try_at = self._clock() + timedelta(seconds=pause_s)
         with self._sessions.begin() as session:
             outbox.record_postponed(session, claim, report.message, next_try_at)
             if not report.reachable:
@@ -250,21 +244,24 @@ class Courier:
 
     def pause_s(self, attempt: int) -> float:
         """Return the pause after a failed attempt (1 for the first), in seconds."""
-        doubled = self._settings.retry_first_s * 2.0 ** min(attempt - 1, MAX_DOUBLINGS)
-        return min(doubled, self._settings.retry_longest_s) * (1 - JITTER_SHARE * self._jitter())
+        return self._backoff.pause_s(attempt)
 
     def _expired(self, claim: Claim) -> bool:
         return self._clock() - claim.created_at >= timedelta(seconds=self._settings.retry_for_s)
 
 
-def _is_fit_to_send(spare: ResultObject) -> bool:
-    """Tell whether a fallback is what was published; one that is not keeps nobody from what was asked for."""
-    try:
-        check_unchanged(spare)
-    except Defect as error:
-        logger().error("a fallback cannot be sent", kind=spare.kind, error=str(error))
-        return False
-    return True
+def caller_of(settings: DeliverySettings, tls: ssl.SSLContext | None) -> Caller:
+    """Return who opens our associations."""
+    return Caller(settings.ae_title, settings.timeout_s, settings.slowest_bytes_per_s, tls)
+
+
+def send(parcel: Parcel, destination: Destination, caller: Caller) -> PushReport:
+    """Push a parcel in the way its destination takes it."""
+    if isinstance(destination, WebDestination):
+        return stow(parcel.wanted, destination, caller, parcel.spare)
+    if isinstance(destination, DicomDestination):
+        return push(parcel.wanted, destination, caller, parcel.spare)
+    raise TypeError(f"{type(destination).__name__} is neither a DICOM nor a DICOMweb destination")
 
 
 def _succeeds(step: Callable[[], object], name: str, **facts: str) -> bool:

@@ -118,6 +118,12 @@ def due_deliveries(session: Session, destination: str, now: datetime, limit: int
     return list(session.scalars(statement))
 
 
+def size_of(session: Session, delivery_id: int) -> int:
+    """Return the size of all the files a delivery's job published, in bytes."""
+    job = session.get_one(DeliveryRow, delivery_id).job
+    return sum(int(file.get("size_bytes", 0)) for file in job.results.values())
+
+
 def claim(session: Session, delivery_id: int, *, now: datetime, held_until: datetime) -> Claim | None:
     """Take one attempt at a due delivery, or return None when somebody else has it.
 
@@ -218,6 +224,24 @@ def redeliver(
     return delivery
 
 
+def reopen(delivery: DeliveryRow, error: str, now: datetime, *, give_up: bool) -> None:
+    """Send a delivery again that the peer stored and did not commit to keep, or give it up."""
+    delivery.state = DeliveryState.GIVEN_UP if give_up else DeliveryState.PENDING
+    delivery.attempts = 0
+    delivery.last_error = error[:MAX_ERROR_LENGTH]
+    delivery.delivered_at = None
+    delivery.created_at = delivery.next_try_at = now
+
+
+def restart_given_up(session: Session, destination: str, now: datetime) -> int:
+    """Try everything again that was given up on the way to a destination; return how much that is."""
+    given_up = (DeliveryRow.destination == destination, DeliveryRow.state == DeliveryState.GIVEN_UP)
+    rows = list(session.scalars(select(DeliveryRow).where(*given_up).with_for_update()))
+    for row in rows:
+        _restart(row, now)
+    return len(rows)
+
+
 def _record(session: Session, taken: Claim, **values: object) -> None:
     """Write what became of an attempt, unless the delivery was claimed, ended or started anew since.
 
@@ -262,7 +286,7 @@ def _restart(delivery: DeliveryRow, now: datetime) -> None:
     delivery.attempts = 0
     delivery.last_error = delivery.remark = ""
     delivery.created_at = delivery.next_try_at = now
-    delivery.delivered_at = delivery.alerted_at = None
+    delivery.delivered_at = delivery.committed_at = delivery.alerted_at = None
 
 
 def _finish_when_delivered(job: JobRow, now: datetime) -> None:

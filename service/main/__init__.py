@@ -2,7 +2,15 @@
 
 from service.main.access import open_keys
 from service.main.api import ApiRoleSettings, run_api
-from service.main.deliver import run_delivery
+from service.main.deliver import DeliverRoleSettings, run_delivery
 from service.main.receive import load_receive_settings, run_receiver
 
-__all__ = ["ApiRoleSettings", "load_receive_settings", "open_keys", "run_api", "run_delivery", "run_receiver"]
+__all__ = [
+    "ApiRoleSettings",
+    "DeliverRoleSettings",
+    "load_receive_settings",
+    "open_keys",
+    "run_api",
+    "run_delivery",
+    "run_receiver",
+]

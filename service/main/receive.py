@@ -10,7 +10,6 @@ from uuid import uuid4
 
 import httpx
 from prometheus_client import REGISTRY, start_http_server
-from pynetdicom import evt
 
 from core.audit import Audit
 from core.clock import utc_now
@@ -30,6 +29,7 @@ from core.study_store import StudyStore
 from core.tls import acceptor_context, requestor_context
 from service.alerts import WEBHOOK_TIMEOUT_S, Alerts
 from service.catalogue.indexing import Indexer
+from service.delivery.commitment import CommitmentAnswers
 from service.jobs import Coordinator
 from service.main.parts import SERVER_POLL_S, Parts, audited, open_parts
 from service.receiving.dicom_service import DicomService
@@ -37,7 +37,7 @@ from service.receiving.ingest import Ingest
 from service.receiving.receiver import Receiver
 from service.receiving.store_lock import sole_receiver
 from service.retrieval.addresses import address_book
-from service.retrieval.commitment import PROCESSING_FAILURE, CommitmentProvider, commitment_service
+from service.retrieval.commitment import CommitmentProvider, commitment_service
 from service.retrieval.commitment_reports import CommitmentReports
 from service.retrieval.find import QueryProvider
 from service.retrieval.retrieve import RetrievalProvider
@@ -125,18 +125,14 @@ def open_services(
     addresses = address_book(settings.receiver.peers, settings.delivery.destinations, tls)
     commitment = CommitmentProvider(parts.sessions, parts.store, addresses, utc_now)
     reports = CommitmentReports(ae_title, parts.sessions, parts.read_sessions, addresses, utc_now)
+    answers = CommitmentAnswers(parts.sessions, utc_now, settings.delivery.commitment_tries)
     indexer = Indexer(parts.sessions, parts.read_sessions, parts.store, utc_now)
     services = [
         QueryProvider(ae_title, parts.read_sessions, audit).service(),
         RetrievalProvider(ae_title, parts.read_sessions, parts.store, addresses, audit).service(),
-        commitment_service(commitment.on_action, _unasked),
+        commitment_service(commitment.on_action, answers.on_report),
     ]
     return services, [Step("index results", indexer.index_due), Step("report commitment", reports.report_due)]
-
-
-def _unasked(_event: evt.Event) -> tuple[int, None]:
-    """Refuse a report on a commitment nobody asked for."""
-    return PROCESSING_FAILURE, None
 
 
 def receive_and_assemble(receiver: Receiver, coordinator: Coordinator, stop: threading.Event) -> None:

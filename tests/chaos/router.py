@@ -11,7 +11,7 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 from pynetdicom import AE, build_context, evt
 from pynetdicom.association import Association
 
-from service.delivery.push import on_connected
+from service.delivery.association import on_connected
 from tests.chaos.small_studies import SmallStudy
 from tests.system.peers import listens
 

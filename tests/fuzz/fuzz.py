@@ -14,7 +14,7 @@ from pynetdicom import AE, _config, build_context, evt
 
 from core.headers import MR_IMAGE_STORAGE
 from core.settings import ReceiverSettings
-from service.delivery.push import on_connected
+from service.delivery.association import on_connected
 from service.receiving.receiver import Receiver
 from tests.fuzz.intake import Intake
 from tests.fuzz.mutations import mutated

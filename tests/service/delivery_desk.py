@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from core.database import DeliveryRow, JobRow
-from core.destinations import Destination
+from core.destinations import DicomDestination
 from core.settings import DeliverySettings
 from service.delivery.courier import Courier
 from tests.service.service_records import MovedClock, Records
 
 
-def destination(port: int, name: str = "pacs", **fields: Any) -> Destination:
-    return Destination(name=name, ae_title="PEER", host="127.0.0.1", port=port, **fields)
+def destination(port: int, name: str = "pacs", **fields: Any) -> DicomDestination:
+    return DicomDestination(name=name, ae_title="PEER", host="127.0.0.1", port=port, **fields)
 
 
-def courier(records: Records, clock: MovedClock, *destinations: Destination, **settings: Any) -> Courier:
+def courier(records: Records, clock: MovedClock, *destinations: DicomDestination, **settings: Any) -> Courier:
     return Courier(
         sessions=records.sessions,
         read_sessions=records.read_sessions,
@@ -28,7 +28,7 @@ def courier(records: Records, clock: MovedClock, *destinations: Destination, **s
     )
 
 
-def deliver(records: Records, clock: MovedClock, *destinations: Destination, **settings: Any) -> JobRow:
+def deliver(records: Records, clock: MovedClock, *destinations: DicomDestination, **settings: Any) -> JobRow:
     """Plan and make one round; give the job as it is then."""
     present = courier(records, clock, *destinations, **settings)
     present.plan()

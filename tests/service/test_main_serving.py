@@ -32,9 +32,10 @@ run_api(
 
 DELIVERY = """
 from pathlib import Path
-from core.settings import CommonSettings, DeliverySettings
-from service.main import run_delivery
-run_delivery(CommonSettings(data_dir=Path({folder!r})), DeliverySettings(poll_interval_s=0.05))
+from core.settings import AuditSettings, CommonSettings, DeliverySettings, TlsSettings
+from service.main import DeliverRoleSettings, run_delivery
+common, delivery = CommonSettings(data_dir=Path({folder!r})), DeliverySettings(poll_interval_s=0.05)
+run_delivery(DeliverRoleSettings(common, delivery, TlsSettings(), AuditSettings()))
 """
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 from pydicom import Dataset, dcmread
 
-from core.destinations import Destination
+from core.destinations import DicomDestination
 from core.lesion import FindingsReport, ModelIdentity
 from core.provenance import Provenance
 from core.results import ResultKind
 from core.study import AnalysisMode, SeriesRole
+from service.delivery.association import Caller
 from service.delivery.push import push
 from service.delivery.results import ResultObject
 from tests.system.peers import Archive
@@ -77,9 +78,9 @@ def write_known_results(study: WrittenStudy, folder: Path, site: SiteChoices = E
 
 def deliver(results: KnownResults, archive: Archive) -> None:
     """Push the objects as the service does: dcmtk's storescu does not know all their classes."""
-    peer = Destination(name="pacs", ae_title=archive.AE_TITLE, host="127.0.0.1", port=archive.dicom_port)
+    peer = DicomDestination(name="pacs", ae_title=archive.AE_TITLE, host="127.0.0.1", port=archive.dicom_port)
     objects = [_as_published(results, kind) for kind in results.encoded.objects]
-    report = push(objects, peer, ae_title="METSERVE", timeout_s=PUSH_LIMIT_S)
+    report = push(objects, peer, Caller("METSERVE", PUSH_LIMIT_S))
     assert (report.verdict, report.message) == ("stored", "")
 
 

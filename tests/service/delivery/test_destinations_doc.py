@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from core.destinations import PROFILES, Destination
+from core.destinations import PROFILES, DicomDestination
 from service.delivery.fallbacks import FALLBACKS
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "destinations.md").read_text(encoding="utf-8")
@@ -38,5 +38,5 @@ def test_the_page_shows_the_fallbacks_of_the_code() -> None:
 
 def test_the_example_is_a_list_of_destinations() -> None:
     (example,) = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
-    destinations = [Destination.model_validate(item) for item in json.loads(example)]
+    destinations = [DicomDestination.model_validate(item) for item in json.loads(example)]
     assert [destination.profile for destination in destinations] == ["pacs", "raystation", "custom"]

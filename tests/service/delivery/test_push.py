@@ -10,7 +10,7 @@ from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
 from pynetdicom import AE, evt
 
 from core.uids import IMPLEMENTATION_CLASS_UID
-from service.delivery.push import on_connected
+from service.delivery.association import on_connected
 from tests.service.delivery_desk import deliver, destination
 from tests.service.service_records import MovedClock, Records
 from tests.service.storage_peers import storage_peer
