@@ -31,6 +31,7 @@ from core.settings import (
     DeliverySettings,
     ReceiverSettings,
     TlsSettings,
+    UpkeepSettings,
     WorkerSettings,
     check_names,
     load,
@@ -152,6 +153,43 @@ def deliver(supervised: Supervised = False) -> None:
 
     common = _enter_role(supervised=supervised)
     run_delivery(DeliverRoleSettings(common, load(DeliverySettings), load(TlsSettings), load(AuditSettings)))
+
+
+@app.command()
+@explained()
+def upkeep(supervised: Supervised = False) -> None:
+    """Run upkeep: retention, sending the audit trail on."""
+    from service.main import UpkeepRoleSettings, run_upkeep
+
+    common = _enter_role(supervised=supervised)
+    run_upkeep(UpkeepRoleSettings(common, load(UpkeepSettings), load(DeliverySettings), load(AuditSettings)))
+
+
+@app.command()
+@explained()
+def purge(
+    older_than_days: Annotated[
+        float, typer.Option("--older-than", min=0, help="Days since everything about the study was done.")
+    ],
+    study: Annotated[str | None, typer.Option(help="Only this Study Instance UID.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="With --study: although a delivery did not arrive.")
+    ] = False,
+) -> None:
+    """Remove images and results of finished studies; say what stays and why."""
+    from cli.purge import purge as purge_studies
+    from service.main import open_retention_by_hand
+
+    retention = open_retention_by_hand(_enter_role(), load(DeliverySettings), load(AuditSettings))
+    purge_studies(
+        retention,
+        Console(),
+        older_than_days=older_than_days,
+        study_instance_uid=study,
+        dry_run=dry_run,
+        force=force,
+    )
 
 
 @app.command()

@@ -15,7 +15,7 @@ from typing import IO
 
 from core.logs import logger
 
-ROLES = ("receive", "api", "work", "deliver")
+ROLES = ("receive", "api", "work", "deliver", "upkeep")
 
 GRACE_S = 45.0
 """How long roles may take to stop; a worker gives its stage back after the window it computes."""

@@ -26,7 +26,9 @@ _ASKED_FOR_BY: Mapping[ResultKind, str] = MappingProxyType(
 
 
 def why_absent(job: JobRow, kind: ResultKind) -> str:
-    """Say why a job published no object of a kind."""
+    """Say why a job has no object of a kind."""
+    if job.study.purged_at is not None and not job.results:
+        return f"the files of job {job.id} were removed on {job.study.purged_at:%Y-%m-%d} (retention)"
     if kind is ResultKind.NOTICE:
         return _why_no_notice(job)
     if job.report is None:

@@ -98,7 +98,7 @@ class InstanceRecords:
         )
         # A statement of its own: the ORM would leave out a value it believes unchanged, and the
         # coordinator may have changed it since.
-        values: dict[str, object] = {"last_received_at": now, "awaits_assembly": True}
+        values: dict[str, object] = {"last_received_at": now, "awaits_assembly": True, "purged_at": None}
         if sender.lane is Lane.URGENT:
             values["lane"] = Lane.URGENT.value
         session.execute(update(StudyRow).where(StudyRow.id == study.id).values(**values))

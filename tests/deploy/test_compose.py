@@ -41,7 +41,7 @@ def services_by_profile() -> dict[str, set[str]]:
 
 def test_roles_and_servers_start_by_default_and_the_rest_on_request() -> None:
     assert services_by_profile() == {
-        "": {"receiver", "api", "deliver", "worker-cpu", "postgres", "redis"},
+        "": {"receiver", "api", "deliver", "upkeep", "worker-cpu", "postgres", "redis"},
         "gpu": {"worker-gpu"},
         "test-pacs": {"test-pacs"},
     }
@@ -68,7 +68,7 @@ def test_the_dicom_port_is_published_where_the_site_says() -> None:
 
 def test_destinations_reach_delivery_and_rest_unchanged() -> None:
     destinations = '[{"name":"pacs","ae_title":"PACS","host":"pacs.example.org","port":104}]'
-    assert rendered(METSERVE_DELIVERY_DESTINATIONS=destinations).count(f"'{destinations}'") == 2
+    assert rendered(METSERVE_DELIVERY_DESTINATIONS=destinations).count(f"'{destinations}'") == 4
 
 
 def test_with_a_gpu_the_cpu_worker_leaves_inference_alone() -> None:
