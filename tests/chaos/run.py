@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -38,29 +39,34 @@ Report = Callable[[str, Record], None]
 
 
 def main() -> int:
-    """Run everything; return the exit status."""
-    rows: list[dict[str, object]] = []
-
-    def report(installation: str, record: Record) -> None:
-        row = {"installation": installation, **_row(record)}
-        rows.append(row)
-        print(json.dumps(row), flush=True)
-
-    with tempfile.TemporaryDirectory(prefix="metserve-chaos-") as folder:
-        run_embedded(Path(folder) / "embedded", report)
-        run_distributed(Path(folder), report)
-    totals = {
-        key: sum(int(str(row[key])) for row in rows)
-        for key in ("injected", "studies", "lost", "duplicate", "open")
-    }
+    """Run both installations side by side; return the exit status."""
+    with ProcessPoolExecutor(2) as processes:
+        runs = [processes.submit(_rows_of, name) for name in INSTALLATIONS]
+        rows = [row for run in runs for row in run.result()]
+    keys = ("injected", "studies", "lost", "duplicate", "open")
+    totals = {key: sum(int(str(row[key])) for row in rows) for key in keys}
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps({"totals": totals, "faults": rows}, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(totals))
     return 1 if totals["lost"] or totals["duplicate"] or totals["open"] else 0
 
 
+def _rows_of(installation: str) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+
+    def report(name: str, record: Record) -> None:
+        row = {"installation": name, **_row(record)}
+        rows.append(row)
+        print(json.dumps(row), flush=True)
+
+    with tempfile.TemporaryDirectory(prefix="metserve-chaos-") as folder:
+        INSTALLATIONS[installation](Path(folder), report)
+    return rows
+
+
 def run_embedded(folder: Path, report: Report) -> None:
     """SQLite and message files, on a small disk of its own."""
+    folder = folder / "disk"
     folder.mkdir()
     with ExitStack() as stack:
         if _mount_small_disk(folder):
@@ -103,6 +109,12 @@ def run_destination(campaign: Campaign, installation: str, report: Report) -> No
     for mood in (Mood.REFUSING, Mood.ABORTING, Mood.SILENT):
         fault = misbehave(campaign.destination, mood)
         report(installation, campaign.interrupt(f"PACS {mood.value}", 4, fault))
+
+
+INSTALLATIONS: dict[str, Callable[[Path, Report], None]] = {
+    "embedded": run_embedded,
+    "distributed": run_distributed,
+}
 
 
 def _mount_small_disk(folder: Path) -> bool:
