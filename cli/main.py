@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cli.supervisor import GRACE_S, ROLES, supervise
 from core import settings
+from core.audit import AuditKind
 from core.clock import utc_now
 from core.errors import InvalidInput, MetserveError, UnsuitableStudy
 from core.logs import configure_logs
@@ -49,6 +50,8 @@ models_app = typer.Typer(no_args_is_help=True, help="The model set: what it is a
 app.add_typer(models_app, name="models")
 key_app = typer.Typer(no_args_is_help=True, help="Keys of programs that use REST and DICOMweb.")
 app.add_typer(key_app, name="key")
+audit_app = typer.Typer(no_args_is_help=True, help="The audit trail: whether it is whole, and what it holds.")
+app.add_typer(audit_app, name="audit")
 
 EXIT_INVALID_INPUT = 2
 EXIT_UNSUITABLE = 3
@@ -368,6 +371,59 @@ def key_revoke(key_id: Annotated[str, typer.Argument(help="As `metserve key list
 
     with open_keys(_enter_role(), load(AuditSettings)) as (book, audit):
         keys.revoke(book, key_id, audit, Console())
+
+
+AuditKindOption = Annotated[AuditKind | None, typer.Option(help="Only this kind.")]
+Since = Annotated[str | None, typer.Option(help="Recorded at or after this date or time (UTC).")]
+Until = Annotated[str | None, typer.Option(help="Recorded before this date or time (UTC).")]
+
+
+@audit_app.command("verify")
+@explained()
+def audit_verify() -> None:
+    """Check that no message was changed, moved or removed; status 1 when one was."""
+    from cli import audit
+    from service.main.audit import open_trail
+
+    with open_trail(_enter_role(), load(AuditSettings)) as (sessions, _):
+        audit.check(sessions, Console())
+
+
+@audit_app.command("list")
+@explained()
+def audit_list(
+    kind: AuditKindOption = None,
+    since: Since = None,
+    until: Until = None,
+    after: Annotated[int, typer.Option(min=0, help="Only messages behind this position.")] = 0,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
+) -> None:
+    """List messages, oldest first."""
+    from cli import audit
+    from service.audit.reading import TrailFilter
+    from service.main.audit import open_trail
+
+    span = audit.moment(since, "--since"), audit.moment(until, "--until")
+    with open_trail(_enter_role(), load(AuditSettings)) as (sessions, trail):
+        audit.show(sessions, trail, TrailFilter(after, kind, *span), limit, Console())
+
+
+@audit_app.command("export")
+@explained()
+def audit_export(
+    out: Annotated[Path, typer.Option("--out", help="New file; it will name patients.")],
+    kind: AuditKindOption = None,
+    since: Since = None,
+    until: Until = None,
+) -> None:
+    """Write messages into a file, one XML document (DICOM PS3.15 A.5) a line."""
+    from cli import audit
+    from service.audit.reading import TrailFilter
+    from service.main.audit import open_trail
+
+    span = audit.moment(since, "--since"), audit.moment(until, "--until")
+    with open_trail(_enter_role(), load(AuditSettings)) as (sessions, trail):
+        audit.export(sessions, trail, TrailFilter(0, kind, *span), out, Console())
 
 
 def _enter_role(*, supervised: bool = False) -> CommonSettings:

@@ -30,6 +30,11 @@ class Asker:
     accesses: Accesses
     clock: Clock
 
+    @property
+    def actor(self) -> Actor:
+        """Who asks, as the audit trail names him."""
+        return Actor(self.principal.name, self.address)
+
     def read(self, study: AuditedStudy) -> None:
         """Leave in the audit trail that a study, its findings or its results were read.
 
