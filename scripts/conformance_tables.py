@@ -11,6 +11,15 @@ from pathlib import Path
 from pydicom.sr.coding import Code
 from pydicom.uid import UID
 from pynetdicom import AE
+from pynetdicom.presentation import build_context
+from pynetdicom.sop_class import (
+    PatientRootQueryRetrieveInformationModelFind,
+    PatientRootQueryRetrieveInformationModelGet,
+    PatientRootQueryRetrieveInformationModelMove,
+    StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelGet,
+    StudyRootQueryRetrieveInformationModelMove,
+)
 
 from core.destinations import PROFILES
 from core.errors import UnsuitableReason
@@ -18,7 +27,9 @@ from core.headers import ANALYSED_SOP_CLASSES
 from core.results import SOP_CLASSES, ResultKind
 from core.settings import AssemblySettings, DeliverySettings, ReceiverSettings, RoleSettings, WorkerSettings
 from core.study import QualityFlag
-from service.delivery import push
+from service.delivery import association, push_report
+from service.delivery.commitment import PUSH_MODEL
+from service.delivery.courier import caller_of
 from service.delivery.fallbacks import FALLBACKS
 from service.receiving import receiver
 from service.receiving.instance_file import REFUSED_TRANSFER_SYNTAXES, RefusalReason
@@ -27,6 +38,15 @@ from worker.encoding import codes
 from worker.encoding.remarks import FLAG_SENTENCES
 from worker.overview.notice import ADVICE, REASON_SENTENCES
 from worker.pixels import DECODERS
+
+QUERY_AND_RETRIEVE = (
+    PatientRootQueryRetrieveInformationModelFind,
+    PatientRootQueryRetrieveInformationModelMove,
+    PatientRootQueryRetrieveInformationModelGet,
+    StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelMove,
+    StudyRootQueryRetrieveInformationModelGet,
+)
 
 
 def table(heading: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -46,6 +66,8 @@ def networking() -> str:
     kept = len(_accepted()) - len(analysed) - 1
     rows = [
         ("Verification", f"`{receiver.VERIFICATION}`", "no", "yes"),
+        *((model.name, f"`{model}`", "no", "yes") for model in QUERY_AND_RETRIEVE),
+        ("Storage Commitment Push Model", f"`{PUSH_MODEL}`", "yes", "yes"),
         *((UID(str(uid)).name, f"`{uid}`", "no", "yes, analysed") for uid in analysed),
         *(
             (UID(uid).name, f"`{uid}`", f"yes ({', '.join(sent)})", "yes, kept")
@@ -81,7 +103,7 @@ def implementation() -> str:
     """Return how each application entity identifies the implementation."""
     entities: Mapping[str, AE] = {
         "receiver": receiver._entity(ReceiverSettings()),
-        "sender": push._sender([], DeliverySettings().ae_title, DeliverySettings().timeout_s),
+        "sender": association._entity(caller_of(DeliverySettings(), None)),
     }
     rows = [
         (
@@ -139,6 +161,7 @@ def store_statuses() -> str:
             _reasons(refused, receiver.CANNOT_UNDERSTAND),
         ),
         ("Processing failure", receiver.PROCESSING_FAILURE, "a defect of metserve; logged"),
+        ("Refused: not authorized", receiver.NOT_AUTHORIZED, "the peer has no right to store"),
     ]
     return table(
         ("meaning", "status", "when"), ((name, f"`0x{code:04X}`", when) for name, code, when in rows)
@@ -147,17 +170,23 @@ def store_statuses() -> str:
 
 def sent_statuses() -> str:
     """Return what the sender makes of a peer's answer."""
-    passing = ", ".join(f"`0x{status:04X}`" for status in sorted(push.PASSING_FAILURES))
+    passing = ", ".join(f"`0x{status:04X}`" for status in sorted(push_report.PASSING_FAILURES))
     rows = [
         ("`0x0000`, and every warning (`0x0001`, `0x0107`, `0x0116`, `0xBxxx`)", "stored"),
-        (f"`0x{push.ALREADY_THERE:04X}` duplicate SOP Instance", "stored: the peer has this very object"),
         (
-            f"`0x{push.OUT_OF_RESOURCES:04X}` to `0x{push.OUT_OF_RESOURCES | 0xFF:04X}` out of resources",
+            f"`0x{push_report.ALREADY_THERE:04X}` duplicate SOP Instance",
+            "stored: the peer has this very object",
+        ),
+        (
+            (
+                f"`0x{push_report.OUT_OF_RESOURCES:04X}` to `0x{push_report.OUT_OF_RESOURCES | 0xFF:04X}` "
+                "out of resources"
+            ),
             "retry",
         ),
         (f"{passing} processing failure, resource limitation", "retry"),
         (
-            f"`0x{push.SOP_CLASS_NOT_SUPPORTED:04X}` SOP class not supported, or context rejected",
+            f"`0x{push_report.SOP_CLASS_NOT_SUPPORTED:04X}` SOP class not supported, or context rejected",
             "a fallback is sent in its place, [4.5](#45-configuration); without one: refused",
         ),
         ("any other", "refused: given up, reported"),
@@ -217,7 +246,7 @@ def quality_flags() -> str:
 
 
 def _accepted() -> list[receiver.PresentationContext]:
-    return receiver._contexts(ReceiverSettings())
+    return [build_context(receiver.VERIFICATION), *receiver._storage_contexts(ReceiverSettings())]
 
 
 def settings(role: type[RoleSettings], *names: str) -> str:
