@@ -30,7 +30,7 @@ class ReceiverSettings(RoleSettings):
     """JSON list of the nodes that may connect, with their rights. Empty: whoever reaches us may echo and
     store, and query and retrieve where we listen on loopback only."""
     tls_port: OptionalPort = 0
-    """TCP port that is served over TLS (registered for DICOM: 2762); needs METSERVE_TLS_CERTIFICATE. 0: none."""
+    """TCP port served over TLS (registered for DICOM: 2762); needs METSERVE_TLS_CERTIFICATE. 0: none."""
     plain: bool = True
     """Whether ``port`` is served at all; false: only TLS."""
     processes: int = Field(default=1, ge=1, le=64)

@@ -13,7 +13,7 @@ from limits.storage import MemoryStorage
 from core.audit import AuditEvent
 from core.broker import open_broker
 from core.database import DeliveryRow
-from core.destinations import Destination
+from core.destinations import DicomDestination
 from core.settings import AccessSettings, ApiSettings, CommonSettings
 from service.access.gate import Gate
 from service.access.limits import RateLimits
@@ -22,7 +22,7 @@ from service.api.parts import ApiParts
 from service.delivery.outbox import DeliveryState
 from tests.service.service_records import NOON, MovedClock, Records
 
-PACS = Destination(name="pacs", ae_title="PACS", host="pacs.example", port=104)
+PACS = DicomDestination(name="pacs", ae_title="PACS", host="pacs.example", port=104)
 
 
 class CollectedAudit:

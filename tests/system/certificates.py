@@ -1,4 +1,4 @@
-"""Certificates of a hospital that exists for one test: its CA, metserve's, a PACS', and some that are no good."""
+"""Certificates of a hospital that exists for one test: its CA, what it issued, and some that are no good."""
 
 from __future__ import annotations
 
