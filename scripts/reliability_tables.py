@@ -42,19 +42,19 @@ def _chaos(results: dict[str, Any]) -> list[str]:
     for record in results["faults"]:
         row = rows[record["fault"]]
         row[record["installation"]] += record["injected"]
-        for key in ("studies", "lost", "duplicate", "open"):
+        for key in ("studies", "replayed", "lost", "duplicate", "open"):
             row[key] += record[key]
     totals = results["totals"]
-    keys = ("embedded", "distributed", "studies", "lost", "duplicate", "open")
+    keys = ("embedded", "distributed", "studies", "replayed", "lost", "duplicate", "open")
     return [
         (
-            "| Fault | Times, embedded | Times, distributed | Studies | Acknowledged instances lost"
+            "| Fault | Times, embedded | Times, distributed | Studies | Parked and replayed | Acknowledged instances lost"
             " | Result sets twice | Studies without outcome or delivery |"
         ),
-        "|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|",
         *(f"| {fault} | " + " | ".join(str(row[key]) for key in keys) + " |" for fault, row in rows.items()),
         (
-            f"| **{totals['injected']} faults** | | | {totals['studies']} | {totals['lost']} |"
+            f"| **{totals['injected']} faults** | | | {totals['studies']} | {totals['replayed']} | {totals['lost']} |"
             f" {totals['duplicate']} | {totals['open']} |"
         ),
     ]

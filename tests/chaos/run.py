@@ -31,7 +31,7 @@ from tests.chaos.fatal_points import POINTS
 from tests.system.peers import REPOSITORY, Postgres, Redis
 
 RESULTS = REPOSITORY / "docs" / "reliability" / "chaos.json"
-SMALL_DISK = "96m"
+SMALL_DISK = "256m"
 ROUNDS = 2
 """How often each point's calls are gone through."""
 
@@ -43,7 +43,7 @@ def main() -> int:
     with ProcessPoolExecutor(2) as processes:
         runs = [processes.submit(_rows_of, name) for name in INSTALLATIONS]
         rows = [row for run in runs for row in run.result()]
-    keys = ("injected", "studies", "lost", "duplicate", "open")
+    keys = ("injected", "studies", "replayed", "lost", "duplicate", "open")
     totals = {key: sum(int(str(row[key])) for row in rows) for key in keys}
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps({"totals": totals, "faults": rows}, indent=1) + "\n", encoding="utf-8")
@@ -129,6 +129,7 @@ def _row(record: Record) -> dict[str, object]:
         "planned": record.planned,
         "injected": record.injected,
         "studies": record.studies,
+        "replayed": record.replayed,
         "lost": len(losses["lost_instances"]) + len(losses["changed_instances"]),
         "duplicate": len(losses["duplicate_results"]),
         "open": len(losses["without_outcome"]) + len(losses["undelivered"]),

@@ -101,8 +101,12 @@ class Site:
         for role in list(self.roles):
             self.kill(role)
 
+    def writing_sessions(self) -> Sessions:
+        """Return transactions that change the site's database, as an operator does by REST."""
+        return open_sessions(open_engine(self.database_url))
+
     def sessions(self) -> Sessions:
-        """Return transactions on the site's database."""
+        """Return transactions that look at the site's database."""
         if self._sessions is None:
             self._sessions = open_sessions(open_engine(self.database_url), read_only=True)
         return self._sessions

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pydicom import dcmread
 from sqlalchemy import select
 
+from core.clock import utc_now
 from core.database import InstanceRow, JobRow, StudyRow
 from core.job import JobState
-from core.job_records import SELECTION
+from core.job_records import SELECTION, replay
 from tests.chaos.destination import Destination
 from tests.chaos.router import Router
 from tests.chaos.site import Site
@@ -58,6 +59,22 @@ def is_settled(site: Site, studies: list[SmallStudy]) -> bool:
     with site.sessions()() as session:
         awaiting = select(StudyRow.id).where(StudyRow.awaits_assembly)
         return session.scalars(awaiting).first() is None
+
+
+def replay_parked(site: Site, studies: list[SmallStudy]) -> int:
+    """Do what an operator does with parked jobs; return how many there were."""
+    uids = [study.study_instance_uid for study in studies]
+    parked = (
+        select(JobRow.id)
+        .join(StudyRow)
+        .where(JobRow.state == JobState.PARKED, StudyRow.study_instance_uid.in_(uids))
+    )
+    with site.sessions()() as session:
+        job_ids = list(session.scalars(parked))
+    for job_id in job_ids:
+        with site.writing_sessions().begin() as session:
+            replay(session, job_id, utc_now())
+    return len(job_ids)
 
 
 def judge(site: Site, router: Router, destination: Destination, studies: list[SmallStudy]) -> Losses:
