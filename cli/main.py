@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from sqlalchemy.exc import SQLAlchemyError
 
-from cli.supervisor import GRACE_S, ROLES, supervise
+from cli.supervisor import GRACE_S, ROLES, run_further_doors, supervise
 from core import settings
 from core.audit import AuditKind
 from core.clock import utc_now
@@ -126,7 +126,19 @@ def receive(supervised: Supervised = False) -> None:
     """Run the Storage SCP and the coordinator that turns complete studies into jobs."""
     from service.main import load_receive_settings, run_receiver
 
-    run_receiver(load_receive_settings(_enter_role(supervised=supervised)))
+    settings = load_receive_settings(_enter_role(supervised=supervised))
+    run_receiver(
+        settings, further_doors=lambda stop: run_further_doors(settings.receiver.processes - 1, stop)
+    )
+
+
+@app.command(hidden=True)
+@explained()
+def door(supervised: Supervised = False) -> None:
+    """Receive beside `metserve receive`, which starts this."""
+    from service.main import load_receive_settings, run_door
+
+    run_door(load_receive_settings(_enter_role(supervised=supervised)))
 
 
 @app.command()

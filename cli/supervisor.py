@@ -93,6 +93,16 @@ def supervise(
         _stop([role.process for role in running])
 
 
+def run_further_doors(count: int, stop: threading.Event) -> None:
+    """Keep so many receiving processes alive beside the receive role's own, until ``stop`` is set.
+
+    Their counters are served by nobody: the role's metrics port is its own.
+    """
+    if count > 0:
+        env = {**os.environ, "METSERVE_RECEIVER_METRICS_PORT": "0"}  # noqa: TID251 - programs of their own
+        supervise(("door",) * count, stop, env=env)
+
+
 def _look_after(role: _Role, launch: _Launch) -> None:
     now = time.monotonic()
     if role.process.poll() is None:

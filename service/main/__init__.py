@@ -3,7 +3,7 @@
 from service.main.access import open_keys
 from service.main.api import ApiRoleSettings, run_api
 from service.main.deliver import DeliverRoleSettings, run_delivery
-from service.main.receive import load_receive_settings, run_receiver
+from service.main.receive import load_receive_settings, run_door, run_receiver
 from service.main.upkeep import UpkeepRoleSettings, open_retention_by_hand, run_upkeep
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "open_retention_by_hand",
     "run_api",
     "run_delivery",
+    "run_door",
     "run_receiver",
     "run_upkeep",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import uuid4
@@ -74,8 +74,18 @@ def load_receive_settings(common: CommonSettings) -> ReceiveRoleSettings:
     )
 
 
-def run_receiver(settings: ReceiveRoleSettings, stop: threading.Event | None = None) -> None:
+def run_receiver(
+    settings: ReceiveRoleSettings,
+    stop: threading.Event | None = None,
+    further_doors: Callable[[threading.Event], None] = lambda _stop: None,
+) -> None:
     """Receive studies and turn them into jobs, until ``stop`` is set (default: SIGTERM, SIGINT).
+
+    Parameters
+    ----------
+    further_doors
+        Runs the other receiving processes until the event is set; begun when what an unclean stop left is
+        cleared up.
 
     Raises
     ------
@@ -95,25 +105,64 @@ def run_receiver(settings: ReceiveRoleSettings, stop: threading.Event | None = N
     ):
         coordinator = open_coordinator(parts, settings.assembly, settings.common, http)
         receiver, steps = open_receiver(parts, settings, audit)
-        tending = threading.Thread(target=repeat, args=(steps, STEP_PAUSE_S, stop), name="door steps")
-        tending.start()
+        beside = [
+            threading.Thread(target=repeat, args=(steps, STEP_PAUSE_S, stop), name="door steps"),
+            threading.Thread(target=further_doors, args=(stop,), name="further doors"),
+        ]
+        for thread in beside:
+            thread.start()
         try:
             receive_and_assemble(receiver, coordinator, stop)
         finally:
             stop.set()
-            tending.join()
+            for thread in beside:
+                thread.join()
+
+
+def run_door(settings: ReceiveRoleSettings, stop: threading.Event | None = None) -> None:
+    """Receive beside the receive role, on the same ports, until ``stop`` is set (default: SIGTERM, SIGINT).
+
+    The role itself clears up, assembles and keeps the index; this is a pair of hands more.
+    """
+    configure_logs(settings.common, "door")
+    stop = stop or stop_on_signals()
+    parts = open_parts(settings.common, connections=settings.receiver.maximum_associations + OWN_CONNECTIONS)
+    with audited(parts, settings.audit, "door") as audit:
+        receiver = build_receiver(parts, settings, audit, open_services(parts, settings, audit)[0])
+        listening = receiver.start()
+        try:
+            wait_while_alive((listening,), stop)
+        finally:
+            receiver.stop()
 
 
 def open_receiver(parts: Parts, settings: ReceiveRoleSettings, audit: Audit) -> tuple[Receiver, list[Step]]:
     """Clear up after the receiver before; build the next, and what is done regularly beside it."""
-    own = settings.receiver
-    ingest = Ingest(
-        parts.store, parts.sessions, utc_now, keep_other_storage_classes=own.keep_other_storage_classes
-    )
-    recover(parts.store, ingest)
+    recover(parts.store, open_ingest(parts, settings.receiver))
     services, steps = open_services(parts, settings, audit)
-    tls = acceptor_context(settings.tls) if own.tls_port else None
-    return Receiver(own, ingest, parts.store, services, audit=audit, tls=tls), steps
+    return build_receiver(parts, settings, audit, services), steps
+
+
+def open_ingest(parts: Parts, settings: ReceiverSettings) -> Ingest:
+    """Build what takes objects in."""
+    keep_others = settings.keep_other_storage_classes
+    return Ingest(parts.store, parts.sessions, utc_now, keep_other_storage_classes=keep_others)
+
+
+def build_receiver(
+    parts: Parts, settings: ReceiveRoleSettings, audit: Audit, services: Sequence[DicomService]
+) -> Receiver:
+    """Build the DICOM door."""
+    own = settings.receiver
+    return Receiver(
+        own,
+        open_ingest(parts, own),
+        parts.store,
+        services,
+        audit=audit,
+        tls=acceptor_context(settings.tls) if own.tls_port else None,
+        share_port=own.processes > 1,
+    )
 
 
 def open_services(
