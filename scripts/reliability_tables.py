@@ -48,14 +48,14 @@ def _chaos(results: dict[str, Any]) -> list[str]:
     keys = ("embedded", "distributed", "studies", "replayed", "lost", "duplicate", "open")
     return [
         (
-            "| Fault | Times, embedded | Times, distributed | Studies | Parked and replayed | Acknowledged instances lost"
-            " | Result sets twice | Studies without outcome or delivery |"
+            "| Fault | Times, embedded | Times, distributed | Studies | Parked and replayed "
+            "| Acknowledged instances lost | Result sets twice | Studies without outcome or delivery |"
         ),
         "|---|---|---|---|---|---|---|---|",
         *(f"| {fault} | " + " | ".join(str(row[key]) for key in keys) + " |" for fault, row in rows.items()),
         (
-            f"| **{totals['injected']} faults** | | | {totals['studies']} | {totals['replayed']} | {totals['lost']} |"
-            f" {totals['duplicate']} | {totals['open']} |"
+            f"| **{totals['injected']} faults** | | | {totals['studies']} | {totals['replayed']} "
+            f"| {totals['lost']} | {totals['duplicate']} | {totals['open']} |"
         ),
     ]
 
