@@ -96,8 +96,6 @@ def open_association(
     except (OSError, UnicodeError) as error:  # the name is unknown, or cannot be a name at all
         raise Unreachable(f"{peer.where} cannot be reached: {error}") from error
     if not association.is_established:
-        if not connected.is_set():
-            _close(association)
         _explain(association, peer, connected=connected.is_set())
     return association
 
@@ -114,13 +112,6 @@ def on_connected(event: evt.Event, connected: Event, timeout_s: float = 0.0) -> 
         limit = struct.pack("ll", math.ceil(timeout_s), 0)
         transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
     connected.set()
-
-
-def _close(association: Association) -> None:
-    """Close the socket of a connection that did not come about: pynetdicom leaves it open."""
-    transport = association.dul.socket
-    if transport is not None and transport.socket is not None:
-        transport.socket.close()
 
 
 def _entity(caller: Caller) -> AE:

@@ -214,6 +214,8 @@ def test_an_answer_to_nothing_or_from_somebody_else_is_refused(desk: Desk) -> No
     assert desk.row("2.25.1").state == WAITING
 
 
+# pynetdicom leaves the socket of a connection that did not come about to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_peer_that_is_away_is_asked_later(desk: Desk) -> None:
     desk.ask()
     assert desk.row("2.25.1").state == EXPIRED
