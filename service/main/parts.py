@@ -24,13 +24,6 @@ SERVER_POLL_S = 0.2
 """How soon the stop signal, or a server's own end, is noticed."""
 
 
-class NoAudit:
-    """Keeps nothing."""
-
-    def record(self, event: AuditEvent) -> None:
-        """Keep nothing."""
-
-
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What every role of the service works with."""
