@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from core.destinations import PROFILES, Destination, ProfileName
+from core.destinations import PROFILES, DicomDestination, ProfileName
 from core.results import ResultKind
 
 PLANNING = ("eclipse", "raystation", "gammaplan", "brainlab")
 
 
-def destination(**fields: Any) -> Destination:
-    return Destination.model_validate(
+def destination(**fields: Any) -> DicomDestination:
+    return DicomDestination.model_validate(
         {"name": "peer", "ae_title": "PEER", "host": "peer.example", "port": 104} | fields
     )
 
