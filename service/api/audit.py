@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, BeforeValidator
 
 from core.audit import AuditKind
 from core.database import AuditRow
@@ -17,6 +17,16 @@ from service.audit.reading import TrailFilter, looked_into, read
 
 LARGEST_POSITION = 2**31 - 1
 """The largest integer of the column."""
+
+
+def _as_text(value: object) -> object:
+    """Refuse seconds since 1970: a moment is asked for as RFC 3339 writes it."""
+    if isinstance(value, str) and ":" not in value:
+        raise ValueError("expected a moment as in 2026-11-24T06:00:00Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_as_text)]
 
 router = APIRouter(prefix="/audit", tags=["audit"])
 
@@ -56,8 +66,8 @@ def list_audit_messages(
     study_instance_uid: StudyUidQuery,
     after: After = 0,
     kind: AuditKind | None = None,
-    since: AwareDatetime | None = None,
-    until: AwareDatetime | None = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
     limit: Limit = DEFAULT_PAGE,
 ) -> AuditPage:
     """List messages by kind, time or study; that somebody looked is a message of its own."""

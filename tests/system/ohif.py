@@ -26,7 +26,7 @@ VIEWER = REPOSITORY / ".tools" / "ohif" / "dist"
 CHROMIUM = Path("/usr/bin/chromium")
 
 PROXY_LIMIT_S = 60.0
-STEP_LIMIT_MS = 90_000
+STEP_LIMIT_MS = 180_000
 """The viewer compiles 20 MB of script on two slow cores, and draws without a GPU."""
 
 CHROMIUM_ARGUMENTS = [

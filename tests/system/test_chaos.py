@@ -27,8 +27,6 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Campaign]:
     "name",
     [
         "renamed, not yet recorded",
-        "recorded, not yet answered",
-        "job recorded, no message yet",
         "artefacts written, not recorded",
     ],
 )
