@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, Locator, ViewportSize, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from tests.system.peers import REPOSITORY, Archive
 
@@ -27,6 +28,8 @@ CHROMIUM = Path("/usr/bin/chromium")
 
 PROXY_LIMIT_S = 60.0
 STEP_LIMIT_MS = 180_000
+HOVERS = 6
+"""The panel is drawn anew while it loads, and the card of a hovered row is lost: hover again."""
 """The viewer compiles 20 MB of script on two slow cores, and draws without a GPU."""
 
 CHROMIUM_ARGUMENTS = [
@@ -233,9 +236,16 @@ class OpenStudy:
 
     def voxel_count(self, region: str) -> int:
         """Return how many voxels the viewer counts in a region, from the card beside it."""
-        self._region(region).hover()
         label = self.page.get_by_text("Voxel Count", exact=True)
-        label.wait_for()
+        for attempt in range(HOVERS):
+            self._region(region).hover()
+            try:
+                label.wait_for(timeout=STEP_LIMIT_MS / HOVERS)
+                break
+            except PlaywrightTimeout:
+                if attempt == HOVERS - 1:
+                    raise
+                self.page.mouse.move(0, 0)
         row = label.locator("xpath=..").inner_text()
         self.page.mouse.move(0, 0)
         label.wait_for(state="hidden")
