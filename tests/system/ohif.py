@@ -28,9 +28,9 @@ CHROMIUM = Path("/usr/bin/chromium")
 
 PROXY_LIMIT_S = 60.0
 STEP_LIMIT_MS = 180_000
+"""The viewer compiles 20 MB of script on two slow cores, and draws without a GPU."""
 HOVERS = 6
 """The panel is drawn anew while it loads, and the card of a hovered row is lost: hover again."""
-"""The viewer compiles 20 MB of script on two slow cores, and draws without a GPU."""
 
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
