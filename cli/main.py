@@ -32,7 +32,6 @@ from core.settings import (
     DeliverySettings,
     ReceiverSettings,
     TlsSettings,
-    UpkeepSettings,
     WorkerSettings,
     check_names,
     load,
@@ -173,11 +172,11 @@ def deliver(supervised: Supervised = False) -> None:
 @app.command()
 @explained()
 def upkeep(supervised: Supervised = False) -> None:
-    """Run upkeep: retention, sending the audit trail on."""
-    from service.main import UpkeepRoleSettings, run_upkeep
+    """Run upkeep: retention, sending the audit trail on, alerts, the canary."""
+    from service.main import load_upkeep_settings, run_upkeep
 
     common = _enter_role(supervised=supervised)
-    run_upkeep(UpkeepRoleSettings(common, load(UpkeepSettings), load(DeliverySettings), load(AuditSettings)))
+    run_upkeep(load_upkeep_settings(common))
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
@@ -46,6 +47,37 @@ class Alert:
     reason: str
 
 
+class Webhook:
+    """Where somebody is told; after a failed call it is left alone for a while.
+
+    Parameters
+    ----------
+    url
+        Receives a JSON POST for each message; empty: nobody is told this way.
+    """
+
+    def __init__(self, url: str, http: httpx.Client, clock: Clock) -> None:
+        self._url = url
+        self._http = http
+        self._clock = clock
+        self._rests_until: datetime | None = None
+
+    def tell(self, message: Mapping[str, str]) -> bool:
+        """Send a message; True when somebody was told, or nobody is to be."""
+        if not self._url:
+            return True
+        now = self._clock()
+        if self._rests_until is not None and now < self._rests_until:
+            return False
+        try:
+            self._http.post(self._url, json=dict(message), timeout=WEBHOOK_TIMEOUT_S).raise_for_status()
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            self._rests_until = now + timedelta(seconds=WEBHOOK_PAUSE_S)
+            logger().warning("alert webhook failed; tried again later", error=type(error).__name__)
+            return False
+        return True
+
+
 class Alerts:
     """Tells about each parked job, each given-up delivery and each failed notice once.
 
@@ -68,8 +100,7 @@ class Alerts:
     ) -> None:
         self._sessions = sessions
         self._read_sessions = read_sessions
-        self._webhook_url = webhook_url
-        self._http = http
+        self._webhook = Webhook(webhook_url, http, clock)
         self._clock = clock
         self._counter = Counter(
             "metserve_alerts",
@@ -79,7 +110,6 @@ class Alerts:
         )
         self._errors = Counter("metserve_alert_errors", "Alerts that failed.", registry=registry)
         self._logged: set[tuple[str, int | str]] = set()
-        self._webhook_rests_until: datetime | None = None
 
     def raise_due(self) -> None:
         """Tell about what nobody was told yet; a failed webhook is tried again later."""
@@ -93,7 +123,7 @@ class Alerts:
     def _raise(self, row: _Row) -> None:
         alert = _alert_of(row)
         self._log_once(alert, row)
-        if self._deliver(alert):
+        if self._webhook.tell(asdict(alert)):
             self._mark_told(row)
 
     def _untold(self) -> list[_Row]:
@@ -118,23 +148,6 @@ class Alerts:
             self._logged.add(key)
             self._counter.labels(alert.kind).inc()
             logger().error("somebody should look at this", **asdict(alert))
-
-    def _deliver(self, alert: Alert) -> bool:
-        """Call the webhook; True when somebody was told, or nobody is to be."""
-        if not self._webhook_url:
-            return True
-        now = self._clock()
-        if self._webhook_rests_until is not None and now < self._webhook_rests_until:
-            return False
-        try:
-            self._http.post(
-                self._webhook_url, json=asdict(alert), timeout=WEBHOOK_TIMEOUT_S
-            ).raise_for_status()
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            self._webhook_rests_until = now + timedelta(seconds=WEBHOOK_PAUSE_S)
-            logger().warning("alert webhook failed; tried again later", error=type(error).__name__)
-            return False
-        return True
 
     def _mark_told(self, row: _Row) -> None:
         table = type(row)

@@ -69,6 +69,7 @@ RIGHTS: Mapping[tuple[str, str], Right] = MappingProxyType(
         ("POST", f"{API}/jobs/{{job_id}}/replay"): Right.OPERATE,
         ("POST", f"{API}/jobs/{{job_id}}/deliveries/{{destination}}/retry"): Right.OPERATE,
         ("GET", f"{API}/destinations"): Right.READ,
+        ("GET", f"{API}/conditions"): Right.OPERATE,
         ("GET", f"{API}/audit"): Right.ADMINISTER,
         ("POST", f"{DICOMWEB}/studies"): Right.SEND,
         ("POST", f"{DICOMWEB}/studies/{{study_instance_uid}}"): Right.SEND,

@@ -9,7 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from core.provenance import RESEARCH_USE_NOTICE
 from service.access.policy import API as API_PREFIX
-from service.api import audit, destinations, health, identity, jobs, login, results, studies
+from service.api import audit, conditions, destinations, health, identity, jobs, login, results, studies
 from service.api.admission import API_KEY_HEADER, AdmissionMiddleware, authorise, needs_credentials
 from service.api.bodies import BodyLimitMiddleware
 from service.api.dicomweb.accesses import Accesses
@@ -81,7 +81,7 @@ def create_app(parts: ApiParts, *, root_path: str = "") -> FastAPI:
 
 def _versioned() -> APIRouter:
     router = APIRouter()
-    for module in (studies, jobs, results, destinations, audit, identity):
+    for module in (studies, jobs, results, destinations, conditions, audit, identity):
         router.include_router(module.router)
     return router
 

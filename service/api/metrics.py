@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from core.clock import Clock
-from core.database import DeliveryRow, InstanceRow, JobRow, Sessions, StudyRow
+from core.database import ConditionRow, DeliveryRow, InstanceRow, JobRow, Sessions, StudyRow
 from core.job import UNFINISHED_WORK, JobState
 from core.study_store import StudyStore
 from service.delivery.outbox import DeliveryState
@@ -58,6 +58,7 @@ class DatabaseCollector(Collector):
                     _jobs(session),
                     self._oldest_unfinished(session),
                     self._deliveries(session),
+                    _conditions(session),
                 ]
         except SQLAlchemyError:
             families = []
@@ -103,6 +104,13 @@ def _total(session: Session, table: type[StudyRow | InstanceRow], name: str, doc
     return GaugeMetricFamily(
         name, documentation, session.scalar(select(func.count()).select_from(table)) or 0
     )
+
+
+def _conditions(session: Session) -> Metric:
+    family = GaugeMetricFamily("metserve_condition", "1 for each thing that is wrong now.", labels=("key",))
+    for key in session.scalars(select(ConditionRow.key).where(ConditionRow.cleared_at.is_(None))):
+        family.add_metric((key,), 1)
+    return family
 
 
 def _jobs(session: Session) -> Metric:

@@ -1,17 +1,33 @@
-"""Composition of the upkeep role: retention, and the audit trail on its way to its repository."""
+"""Composition of the upkeep role: retention, conditions, and the audit trail on its way out."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
 
 from core.audit import Audit
 from core.clock import utc_now
 from core.logs import configure_logs
-from core.settings import AuditSettings, CommonSettings, DeliverySettings, UpkeepSettings
+from core.settings import (
+    ApiSettings,
+    AuditSettings,
+    CommonSettings,
+    DeliverySettings,
+    ReceiverSettings,
+    TlsSettings,
+    UpkeepSettings,
+    load,
+)
 from core.signals import stop_on_signals
+from service.alerts import WEBHOOK_TIMEOUT_S, Webhook
 from service.audit.sending import AuditSender
 from service.main.parts import Parts, audited, open_audit, open_parts
+from service.upkeep.condition_checks import Thresholds, Watch
+from service.upkeep.conditions import Check, Conditions
 from service.upkeep.retention import Retention
 from service.upkeep.steps import Step, repeat
 
@@ -24,6 +40,22 @@ class UpkeepRoleSettings:
     upkeep: UpkeepSettings
     delivery: DeliverySettings
     audit: AuditSettings
+    receiver: ReceiverSettings
+    tls: TlsSettings
+    api: ApiSettings
+
+
+def load_upkeep_settings(common: CommonSettings) -> UpkeepRoleSettings:
+    """Read every setting of the role."""
+    return UpkeepRoleSettings(
+        common,
+        load(UpkeepSettings),
+        load(DeliverySettings),
+        load(AuditSettings),
+        load(ReceiverSettings),
+        load(TlsSettings),
+        load(ApiSettings),
+    )
 
 
 def run_upkeep(settings: UpkeepRoleSettings, stop: threading.Event | None = None) -> None:
@@ -31,7 +63,10 @@ def run_upkeep(settings: UpkeepRoleSettings, stop: threading.Event | None = None
     configure_logs(settings.common, "upkeep")
     stop = stop or stop_on_signals()
     parts = open_parts(settings.common)
-    with audited(parts, settings.audit, "upkeep") as audit:
+    with (
+        httpx.Client(timeout=WEBHOOK_TIMEOUT_S) as http,
+        audited(parts, settings.audit, "upkeep") as audit,
+    ):
         sender = AuditSender(settings.audit, parts.sessions, parts.read_sessions, utc_now)
         steps = [
             Step("take up waiting audit events", audit.catch_up),
@@ -40,7 +75,48 @@ def run_upkeep(settings: UpkeepRoleSettings, stop: threading.Event | None = None
         if settings.upkeep.keep_days:
             retention = open_retention(parts, settings.delivery, audit)
             steps.append(Step("purge", lambda: retention.purge_due(settings.upkeep.keep_days)))
+        checks = open_watch(parts, settings).checks()
+        conditions = open_conditions(parts, settings, http, checks)
+        steps.append(Step("look for conditions", conditions.look))
         repeat(steps, settings.upkeep.poll_interval_s, stop)
+
+
+def open_watch(parts: Parts, settings: UpkeepRoleSettings) -> Watch:
+    """Build what looks at the installation."""
+    own = settings.upkeep
+    return Watch(
+        parts.read_sessions,
+        parts.store,
+        utc_now,
+        Thresholds(
+            free_bytes=max(own.disk_warning_bytes, settings.receiver.minimum_free_bytes),
+            destination_failing_s=own.destination_failing_s,
+            job_waiting_s=own.job_waiting_s,
+            audit_unsent_s=own.audit_unsent_s,
+            certificate_days=own.certificate_days,
+        ),
+        certificates=_certificates(settings),
+        audit_is_sent=bool(settings.audit.repository_host),
+    )
+
+
+def open_conditions(
+    parts: Parts, settings: UpkeepRoleSettings, http: httpx.Client, checks: Sequence[Check]
+) -> Conditions:
+    """Build what keeps the conditions and tells about them."""
+    webhook = Webhook(settings.common.alert_webhook_url, http, utc_now)
+    repeat_s = settings.upkeep.condition_repeat_s
+    return Conditions(parts.sessions, parts.read_sessions, webhook, utc_now, checks, repeat_s)
+
+
+def _certificates(settings: UpkeepRoleSettings) -> tuple[tuple[str, Path], ...]:
+    """Return our own certificates that are configured, by what they are for."""
+    configured = {
+        "dicom": settings.tls.certificate,
+        "api": settings.api.certificate,
+        "audit": settings.audit.certificate,
+    }
+    return tuple((purpose, path) for purpose, path in configured.items() if path is not None)
 
 
 def open_retention(parts: Parts, delivery: DeliverySettings, audit: Audit) -> Retention:
