@@ -284,6 +284,15 @@ def demo(
 
 @app.command()
 @explained()
+def canary(out: Annotated[Path, typer.Argument(help="Folder for the study and its answer.")]) -> None:
+    """Make the study that upkeep sends regularly to see that everything works (needs the phantom extra)."""
+    from cli.canary import make_canary
+
+    make_canary(out, Console())
+
+
+@app.command()
+@explained()
 def evaluate(
     cohort: Annotated[Path, typer.Option(help="TOML file of synthetic studies, or folder of real ones.")],
     out: Annotated[Path, typer.Option("--out", help="Where results and the cache of inferred studies go.")],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import GaugeMetricFamily
@@ -15,6 +16,7 @@ from core.clock import Clock
 from core.database import ConditionRow, DeliveryRow, InstanceRow, JobRow, Sessions, StudyRow
 from core.job import UNFINISHED_WORK, JobState
 from core.study_store import StudyStore
+from service.delivery.canaries import is_canary_row
 from service.delivery.outbox import DeliveryState
 
 
@@ -59,6 +61,7 @@ class DatabaseCollector(Collector):
                     self._oldest_unfinished(session),
                     self._deliveries(session),
                     _conditions(session),
+                    *self._canary(session),
                 ]
         except SQLAlchemyError:
             families = []
@@ -71,10 +74,35 @@ class DatabaseCollector(Collector):
         oldest = session.scalar(
             select(func.min(JobRow.created_at)).where(JobRow.state.in_([*UNFINISHED_WORK]))
         )
-        age_s = max(0.0, (self._clock() - oldest).total_seconds()) if oldest is not None else 0.0
+        age_s = self._since(oldest) if oldest is not None else 0.0
         return GaugeMetricFamily(
             "metserve_oldest_unfinished_job_age_seconds", "Age of the job that waits longest.", age_s
         )
+
+    def _canary(self, session: Session) -> Iterator[Metric]:
+        """Tell how fresh and how fast the newest canary with results is; nothing without one."""
+        newest = session.execute(
+            select(StudyRow.last_received_at, JobRow.finished_at)
+            .join(JobRow, JobRow.study_id == StudyRow.id)
+            .where(is_canary_row(), JobRow.state == JobState.DELIVERED, JobRow.finished_at.is_not(None))
+            .order_by(StudyRow.id.desc())
+            .limit(1)
+        ).one_or_none()
+        if newest is None:
+            return
+        sent_at, finished_at = newest
+        finished_at = finished_at or sent_at  # the query lets no other through
+        yield GaugeMetricFamily(
+            "metserve_canary_age_seconds", "Since the newest canary with results.", self._since(sent_at)
+        )
+        yield GaugeMetricFamily(
+            "metserve_canary_turnaround_seconds",
+            "From the last image of the newest canary to its results.",
+            max(0.0, (finished_at - sent_at).total_seconds()),
+        )
+
+    def _since(self, moment: datetime) -> float:
+        return max(0.0, (self._clock() - moment).total_seconds())
 
     def _deliveries(self, session: Session) -> Metric:
         family = GaugeMetricFamily(

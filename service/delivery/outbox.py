@@ -22,6 +22,7 @@ from core.errors import InvalidInput, LeaseLost
 from core.job import JobState, check_transition
 from core.notice_records import NoticeState, is_overtaken
 from core.results import ResultKind
+from service.delivery.canaries import is_canary
 
 PLANNED_AT_ONCE = 100
 """Jobs that one round plans; a backlog is worked off in several rounds."""
@@ -59,12 +60,12 @@ def unplanned_jobs(session: Session, destinations: Collection[str]) -> list[str]
 
 
 def plan_job(session: Session, job_id: str, destinations: Collection[str], now: datetime) -> None:
-    """Give a job one pending delivery a destination; planning it again changes nothing."""
+    """Give a job one pending delivery a destination, a canary none; planning it again changes nothing."""
     job = session.get_one(JobRow, job_id, with_for_update=True)
     if job.state != JobState.ENCODED:
         return
     planned = {delivery.destination for delivery in job.deliveries}
-    for destination in destinations:
+    for destination in () if is_canary(job.study) else destinations:
         if destination not in planned:
             job.deliveries.append(_new_delivery(destination, now))
     _finish_when_delivered(job, now)
@@ -85,7 +86,8 @@ def plan_notice(session: Session, job_id: str, destinations: Collection[str], no
         job.notice.state = NoticeState.OVERTAKEN
         return
     planned = {delivery.destination for delivery in job.deliveries}
-    job.deliveries.extend(_new_delivery(name, now) for name in destinations if name not in planned)
+    wanted = () if is_canary(job.study) else destinations
+    job.deliveries.extend(_new_delivery(name, now) for name in wanted if name not in planned)
     job.notice.state = NoticeState.PLANNED
 
 

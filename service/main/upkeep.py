@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 
 from core.audit import Audit
 from core.clock import utc_now
+from core.destinations import DicomDestination
 from core.logs import configure_logs
 from core.settings import (
     ApiSettings,
@@ -23,9 +26,14 @@ from core.settings import (
     load,
 )
 from core.signals import stop_on_signals
+from core.tls import requestor_context
 from service.alerts import WEBHOOK_TIMEOUT_S, Webhook
 from service.audit.sending import AuditSender
+from service.delivery.association import Caller
+from service.delivery.push import push
 from service.main.parts import Parts, audited, open_audit, open_parts
+from service.upkeep.canary import KEY, Canary, Pace
+from service.upkeep.canary_study import load_canary
 from service.upkeep.condition_checks import Thresholds, Watch
 from service.upkeep.conditions import Check, Conditions
 from service.upkeep.retention import Retention
@@ -76,6 +84,10 @@ def run_upkeep(settings: UpkeepRoleSettings, stop: threading.Event | None = None
             retention = open_retention(parts, settings.delivery, audit)
             steps.append(Step("purge", lambda: retention.purge_due(settings.upkeep.keep_days)))
         checks = open_watch(parts, settings).checks()
+        if settings.upkeep.canary_study is not None:
+            canary = open_canary(parts, settings, settings.upkeep.canary_study, audit)
+            checks.append(Check(KEY, canary.look))
+            steps.append(Step("canary", canary.send_due))
         conditions = open_conditions(parts, settings, http, checks)
         steps.append(Step("look for conditions", conditions.look))
         repeat(steps, settings.upkeep.poll_interval_s, stop)
@@ -97,6 +109,37 @@ def open_watch(parts: Parts, settings: UpkeepRoleSettings) -> Watch:
         ),
         certificates=_certificates(settings),
         audit_is_sent=bool(settings.audit.repository_host),
+    )
+
+
+def open_canary(parts: Parts, settings: UpkeepRoleSettings, folder: Path, audit: Audit) -> Canary:
+    """Build the canary.
+
+    Raises
+    ------
+    InvalidInput
+        Its folder, or the settings of TLS, cannot be used.
+    """
+    own = settings.upkeep
+    peer = DicomDestination(
+        name="receiver",
+        ae_title=own.canary_called_ae_title,
+        host=own.canary_host,
+        port=own.canary_port,
+        tls=own.canary_tls,
+    )
+    tls = requestor_context(settings.tls) if own.canary_tls else None
+    caller = Caller(own.canary_ae_title, settings.delivery.timeout_s, tls=tls)
+    return Canary(
+        load_canary(folder),
+        partial(push, peer=peer, caller=caller),
+        open_retention(parts, settings.delivery, audit),
+        parts.sessions,
+        parts.read_sessions,
+        parts.store,
+        utc_now,
+        Pace(own.canary_interval_s, own.canary_late_s),
+        new_token=lambda: uuid4().hex,
     )
 
 

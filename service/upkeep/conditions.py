@@ -83,6 +83,7 @@ class Conditions:
 
     def look(self) -> None:
         """Do every check once; one that fails holds up no other."""
+        attempt(Step("forget what is checked no more", self._forget_unchecked))
         for check in self._checks:
             attempt(Step(f"check {check.kind}", lambda check=check: self._look(check)))  # type: ignore[misc]
 
@@ -95,10 +96,19 @@ class Conditions:
         for condition in found.values():
             self._keep_up(condition, known.get(condition.key))
 
+    def _forget_unchecked(self) -> None:
+        """Clear what a check found that the settings have since switched off."""
+        kinds = {check.kind for check in self._checks}
+        with self._read_sessions() as session:
+            rows = list(session.scalars(select(ConditionRow)))
+        for row in rows:
+            if _kind(row.key) not in kinds:
+                self._clear(row)
+
     def _known(self, kind: str) -> dict[str, ConditionRow]:
         with self._read_sessions() as session:
             rows = session.scalars(select(ConditionRow))
-            return {row.key: row for row in rows if row.key.partition(":")[0] == kind}
+            return {row.key: row for row in rows if _kind(row.key) == kind}
 
     def _keep_up(self, condition: Condition, row: ConditionRow | None) -> None:
         """Tell about a condition if it is time to, then write it down.
@@ -142,6 +152,10 @@ class Conditions:
                 "since": since.isoformat(timespec="seconds"),
             }
         )
+
+
+def _kind(key: str) -> str:
+    return key.partition(":")[0]
 
 
 def _differs(row: ConditionRow, other: ConditionRow) -> bool:
