@@ -6,6 +6,8 @@ analysis: each round looks how far it got.
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -196,8 +198,7 @@ class Canary:
 
     def _forget(self, canary: SentCanary) -> None:
         """Remove every record of a canary, so that lists show patients."""
-        for job_id in canary.job_ids:
-            self._store.discard_work(job_id)
+        self._remove_folders(canary)
         with self._sessions.begin() as session:
             if any(job.deliveries for job in _jobs(session, canary)):
                 return  # somebody sent it on by hand; that stays known
@@ -209,6 +210,15 @@ class Canary:
             session.execute(delete(SeriesRow).where(SeriesRow.study_id == canary.study_id))
             session.execute(delete(StudyRow).where(StudyRow.id == canary.study_id))
         logger().info("canary forgotten", study=pseudonym(canary.study_instance_uid))
+
+    def _remove_folders(self, canary: SentCanary) -> None:
+        """Remove what a purge leaves: empty folders, and the artefacts of a parked job."""
+        for job_id in canary.job_ids:
+            self._store.discard_work(job_id)
+            shutil.rmtree(self._store.root / "results" / job_id, ignore_errors=True)
+        images = self._store.resolve(self._store.instance_path(canary.study_instance_uid, "", "")).parent
+        with contextlib.suppress(OSError):  # one that is not empty stays
+            images.rmdir()
 
 
 def _jobs(session: Session, canary: SentCanary) -> list[JobRow]:
