@@ -29,6 +29,7 @@ from core.signals import stop_on_signals
 from core.tls import requestor_context
 from service.alerts import WEBHOOK_TIMEOUT_S, Webhook
 from service.audit.sending import AuditSender
+from service.audit.trail import AuditTrail
 from service.delivery.association import Caller
 from service.delivery.push import push
 from service.main.parts import Parts, audited, open_audit, open_parts
@@ -75,22 +76,28 @@ def run_upkeep(settings: UpkeepRoleSettings, stop: threading.Event | None = None
         httpx.Client(timeout=WEBHOOK_TIMEOUT_S) as http,
         audited(parts, settings.audit, "upkeep") as audit,
     ):
-        sender = AuditSender(settings.audit, parts.sessions, parts.read_sessions, utc_now)
-        steps = [
-            Step("take up waiting audit events", audit.catch_up),
-            Step("send the audit trail", lambda: _exhaust(sender)),
-        ]
-        if settings.upkeep.keep_days:
-            retention = open_retention(parts, settings.delivery, audit)
-            steps.append(Step("purge", lambda: retention.purge_due(settings.upkeep.keep_days)))
-        checks = open_watch(parts, settings).checks()
-        if settings.upkeep.canary_study is not None:
-            canary = open_canary(parts, settings, settings.upkeep.canary_study, audit)
-            checks.append(Check(KEY, canary.look))
-            steps.append(Step("canary", canary.send_due))
-        conditions = open_conditions(parts, settings, http, checks)
-        steps.append(Step("look for conditions", conditions.look))
-        repeat(steps, settings.upkeep.poll_interval_s, stop)
+        repeat(open_steps(parts, settings, audit, http), settings.upkeep.poll_interval_s, stop)
+
+
+def open_steps(
+    parts: Parts, settings: UpkeepRoleSettings, audit: AuditTrail, http: httpx.Client
+) -> list[Step]:
+    """Build what is done each round; what the settings leave out is not among it."""
+    sender = AuditSender(settings.audit, parts.sessions, parts.read_sessions, utc_now)
+    steps = [
+        Step("take up waiting audit events", audit.catch_up),
+        Step("send the audit trail", lambda: _exhaust(sender)),
+    ]
+    if settings.upkeep.keep_days:
+        retention = open_retention(parts, settings.delivery, audit)
+        steps.append(Step("purge", lambda: retention.purge_due(settings.upkeep.keep_days)))
+    checks = open_watch(parts, settings).checks()
+    if settings.upkeep.canary_study is not None:
+        canary = open_canary(parts, settings, settings.upkeep.canary_study, audit)
+        checks.append(Check(KEY, canary.look))
+        steps.append(Step("canary", canary.send_due))
+    conditions = open_conditions(parts, settings, http, checks)
+    return [*steps, Step("look for conditions", conditions.look)]
 
 
 def open_watch(parts: Parts, settings: UpkeepRoleSettings) -> Watch:
