@@ -111,10 +111,12 @@ class Competitor:
         self.rates: list[float] = []
 
     def start(self) -> None:
+        """Start it and wait until it listens."""
         self.server.start()
         wait_until(lambda: listens(self.port), START_LIMIT_S, f"{self.name} listens")
 
     def stop(self) -> None:
+        """End it; fail when it has to be killed."""
         self.server.stop()
 
     @property
@@ -132,7 +134,7 @@ def metserve(folder: Path, processes: int) -> Competitor:
         "RECEIVER_PORT": str(port),
         "RECEIVER_PROCESSES": str(processes),
     }
-    env = {key: value for key, value in os.environ.items() if not key.startswith("METSERVE_")}
+    env = {key: value for key, value in os.environ.items() if not key.startswith("METSERVE_")}  # noqa: TID251
     env |= {f"METSERVE_{key}": value for key, value in own.items()}
     command = [sys.executable, "-m", "cli.main", "receive"]
     server = Server(command, folder.with_suffix(".log"), env, REPOSITORY)
@@ -153,7 +155,7 @@ def storescp(folder: Path) -> Competitor:
     """Return dcmtk's storescp, a process for each association; it syncs nothing to the disk."""
     folder.mkdir()
     port = free_port()
-    env = {**os.environ, "TCP_NODELAY": "1"}
+    env = {**os.environ, "TCP_NODELAY": "1"}  # noqa: TID251
     command = ["storescp", "--fork", "-od", str(folder), "+xa", "-pm", str(port)]
     return Competitor("dcmtk storescp", Server(command, folder.with_suffix(".log"), env), port, folder)
 
@@ -211,8 +213,10 @@ def table(competitors: Sequence[Competitor], size: int) -> str:
     """Return the figures as Markdown."""
     ours = competitors[0].rate
     lines = [
-        f"{SENDERS} senders, {size} images of {SIDE} x {SIDE} x 16 bit each, "
-        f"{len(competitors[0].rates)} rounds, {os.cpu_count()} cores for senders and server together.",
+        (
+            f"{SENDERS} senders, {size} images of {SIDE} x {SIDE} x 16 bit each, "
+            f"{len(competitors[0].rates)} rounds, {os.cpu_count()} cores for senders and server together."
+        ),
         "",
         "| Server | Instances a second, median | Least and most | To the first line |",
         "|---|---|---|---|",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import threading
 import time
 from collections import Counter
 from typing import Any, cast
+from weakref import WeakSet
 
 from pynetdicom.association import Association
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
@@ -99,6 +101,7 @@ class AssociationServer(ThreadedAssociationServer):
         self._share_port = share_port
         self._entering: Counter[str] = Counter()
         self._entering_lock = threading.Lock()
+        self._dropped: WeakSet[Association] = WeakSet()
         super().__init__(*arguments, **options)
 
     def server_bind(self) -> None:
@@ -118,7 +121,10 @@ class AssociationServer(ThreadedAssociationServer):
     def verify_request(self, _request: Any, client_address: Any) -> bool:
         """Tell whether this address may have one more connection; asked before any thread is made."""
         try:
-            return self._enters(client_address[0])
+            if not self._enters(client_address[0]):
+                return False
+            self._make_room()
+            return True
         except Exception as error:  # noqa: BLE001 - it would end the server, and nobody would listen
             logger().error("connection refused: it could not be judged", error=type(error).__name__)
             return False
@@ -164,6 +170,28 @@ class AssociationServer(ThreadedAssociationServer):
                 return True
         self.gate.tell("too_many_from_one_address", Caller("", address))
         return False
+
+    def _make_room(self) -> None:
+        """Drop who has asked for nothing for longest, where such connections would take every place.
+
+        The cap of an address does not help against many addresses. A peer that means well sends its
+        request at once, and who has sent it is not dropped.
+        """
+        present = [one for one in self.active_associations if one not in self._dropped]
+        waiting = [one for one in present if one.requestor.primitive is None]
+        if waiting and len(present) >= self.settings.maximum_associations:
+            self._dropped.add(waiting[0])
+            _drop(waiting[0])
+
+
+def _drop(association: Association) -> None:
+    """End a connection that has not become an association; its threads end by themselves."""
+    transport = association.dul.socket
+    connection = transport.socket if transport is not None else None
+    if connection is not None:
+        with contextlib.suppress(OSError):  # closed meanwhile
+            connection.shutdown(socket.SHUT_RDWR)  # wakes a read under way
+    association.dul.kill_dul()
 
 
 def _handshake_failure(error: Exception) -> str:

@@ -82,6 +82,9 @@ class Gate:
         if admission.mismatch is not None:
             self.tell(str(admission.mismatch), caller)
             return _Refusal(str(admission.mismatch), UNKNOWN_CALLING_AE_TITLE)
+        if _associations_beside(association) >= self.rules.maximum_associations:
+            self.tell("too_many_associations", caller)
+            return _Refusal("too_many_associations", LOCAL_LIMIT_EXCEEDED)
         if Right.STORE in admission.rights and self._is_disk_full():
             self.tell("disk_full", caller)
             return _Refusal("disk_full", LOCAL_LIMIT_EXCEEDED)
@@ -147,6 +150,13 @@ class JudgingACSE(ACSE):
         self.send_reject(*refusal.answer)
         evt.trigger(self.assoc, evt.EVT_REJECTED, {})
         self.assoc.kill()
+
+
+def _associations_beside(association: Association) -> int:
+    """Return how many others of this door have asked for an association; silent connections do not count."""
+    server = association._server
+    others = server.active_associations if server is not None else []
+    return sum(one is not association and one.requestor.primitive is not None for one in others)
 
 
 def caller_of(association: Association) -> Caller:

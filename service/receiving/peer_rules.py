@@ -53,6 +53,11 @@ class PeerRules:
         self._settings = settings
         self._is_loopback = _is_loopback(settings.host)
 
+    @property
+    def maximum_associations(self) -> int:
+        """How many associations are served at once."""
+        return self._settings.maximum_associations
+
     def admit(self, caller: Caller) -> Admission:
         """Judge a caller by AE title, address and certificate; the first peer that fits decides."""
         settings = self._settings

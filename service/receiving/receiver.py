@@ -63,6 +63,9 @@ MISMATCHES = frozenset({RefusalReason.SOP_CLASS_MISMATCH, RefusalReason.SOP_INST
 MAX_ECHOES = 1000
 """C-ECHO requests of one association; a monitor sends one."""
 
+NO_LIMIT = 2**31
+"""More associations than there can be."""
+
 STOP_POLL_S = 0.1
 """How soon the server notices that it is to stop."""
 
@@ -277,7 +280,7 @@ def _entity(settings: ReceiverSettings, services: Sequence[DicomService] = ()) -
         *(context for service in services for context in service.contexts),
     ]
     entity.require_called_aet = True
-    entity.maximum_associations = settings.maximum_associations
+    entity.maximum_associations = NO_LIMIT  # the gate counts: silent connections must not
     entity.maximum_pdu_size = settings.maximum_pdu_bytes
     entity.acse_timeout = settings.acse_timeout_s
     entity.dimse_timeout = settings.dimse_timeout_s
