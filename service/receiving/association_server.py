@@ -121,10 +121,7 @@ class AssociationServer(ThreadedAssociationServer):
     def verify_request(self, _request: Any, client_address: Any) -> bool:
         """Tell whether this address may have one more connection; asked before any thread is made."""
         try:
-            if not self._enters(client_address[0]):
-                return False
-            self._make_room()
-            return True
+            return self._enters(client_address[0]) and self._make_room()
         except Exception as error:  # noqa: BLE001 - it would end the server, and nobody would listen
             logger().error("connection refused: it could not be judged", error=type(error).__name__)
             return False
@@ -171,8 +168,8 @@ class AssociationServer(ThreadedAssociationServer):
         self.gate.tell("too_many_from_one_address", Caller("", address))
         return False
 
-    def _make_room(self) -> None:
-        """Drop who has asked for nothing for longest, where such connections would take every place.
+    def _make_room(self) -> bool:
+        """Drop who has asked for nothing for longest, where such connections would take every place; True.
 
         The cap of an address does not help against many addresses. A peer that means well sends its
         request at once, and who has sent it is not dropped.
@@ -182,6 +179,7 @@ class AssociationServer(ThreadedAssociationServer):
         if waiting and len(present) >= self.settings.maximum_associations:
             self._dropped.add(waiting[0])
             _drop(waiting[0])
+        return True
 
 
 def _drop(association: Association) -> None:
