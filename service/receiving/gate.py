@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
+from copy import copy
 from dataclasses import dataclass
 from ssl import SSLSocket
 
@@ -114,7 +114,7 @@ class Gate:
 
     def _contexts_of(self, admission: Admission) -> list[PresentationContext]:
         offered = [
-            deepcopy(context)
+            copy(context)
             for right, contexts in self._contexts.items()
             if right in admission.rights
             for context in contexts
@@ -125,7 +125,7 @@ class Gate:
         """Return the storage contexts in the roles a peer may have: it sends to us, or gets by C-GET."""
         if not rights & {Right.STORE, Right.RETRIEVE}:
             return []
-        contexts = deepcopy(list(self._storage))
+        contexts = [copy(context) for context in self._storage]  # roles are set on the copies
         if Right.RETRIEVE in rights:
             for context in contexts:
                 context.scu_role, context.scp_role = Right.STORE in rights, True

@@ -79,11 +79,10 @@ class InstanceRecords:
             same = known == file.sha256
             return ReceptionKind.DUPLICATE if same else ReceptionKind.CONFLICT_QUARANTINED
         now = self._clock()
-        study = self._study(session, file)
-        series = _series(session, study, file)
+        study_id, series_id = self._place(session, file)
         session.add(
             InstanceRow(
-                series_id=series.id,
+                series_id=series_id,
                 sop_instance_uid=file.header.sop_instance_uid,
                 sop_class_uid=file.header.sop_class_uid,
                 transfer_syntax_uid=file.identity.transfer_syntax_uid,
@@ -101,8 +100,25 @@ class InstanceRecords:
         values: dict[str, object] = {"last_received_at": now, "awaits_assembly": True, "purged_at": None}
         if sender.lane is Lane.URGENT:
             values["lane"] = Lane.URGENT.value
-        session.execute(update(StudyRow).where(StudyRow.id == study.id).values(**values))
+        session.execute(update(StudyRow).where(StudyRow.id == study_id).values(**values))
         return ReceptionKind.STORED
+
+    def _place(self, session: Session, file: InstanceFile) -> tuple[int, int]:
+        """Return the ids of an object's study and series; the first object of either makes its row."""
+        found = session.execute(
+            select(StudyRow.id, SeriesRow.id, StudyRow.patient_id)
+            .join(SeriesRow, SeriesRow.study_id == StudyRow.id)
+            .where(
+                StudyRow.study_instance_uid == file.header.study_instance_uid,
+                SeriesRow.series_instance_uid == file.header.series_instance_uid,
+            )
+        ).one_or_none()
+        if found is None:
+            study = self._study(session, file)
+            return study.id, _series(session, study, file).id
+        study_id, series_id, patient_id = found
+        _compare_patients(patient_id, file)
+        return study_id, series_id
 
     def _study(self, session: Session, file: InstanceFile) -> StudyRow:
         uid = file.header.study_instance_uid
@@ -114,9 +130,15 @@ class InstanceRecords:
             )
             session.add(study)
             session.flush()
-        elif study.patient_id != file.study.patient_id:
-            logger().warning("a study names two patients; the first is shown", study=pseudonym(uid))
+        else:
+            _compare_patients(study.patient_id, file)
         return study
+
+
+def _compare_patients(patient_id: str, file: InstanceFile) -> None:
+    if patient_id != file.study.patient_id:
+        study = pseudonym(file.header.study_instance_uid)
+        logger().warning("a study names two patients; the first is shown", study=study)
 
 
 def _series(session: Session, study: StudyRow, file: InstanceFile) -> SeriesRow:

@@ -8,23 +8,21 @@ status for the sender, and anything else ends the association.
 from __future__ import annotations
 
 import os
+import queue
 import shutil
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from pydicom.dataset import FileMetaDataset
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_file_meta_info
-from pydicom.uid import UID
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
+from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import P_DATA
 
 from core.logs import logger
-from core.uids import IMPLEMENTATION_CLASS_UID, is_acceptable_uid
+from service.receiving.encoding import file_preamble, store_response
 
 MAX_COMMAND_BYTES = 64 * 1024
 """A C-STORE command has about 200 bytes."""
@@ -35,6 +33,15 @@ for 20,000 instances has about 2 MB."""
 
 MAX_INSTANCE_BYTES = 8 * 1024**3
 """More than any MR instance; an endless data set must not fill the disk."""
+
+SMALLEST_PDU_BYTES = 1024
+"""A response of ours fits into one of these."""
+
+LAST_COMMAND_FRAGMENT = b"\x03"
+"""Message control header, PS3.8 E.2."""
+
+IDLE_TURN_S = 0.02
+"""How long an association's loop waits for a message before it looks whether the peer has left."""
 
 INVALID_PDU = "Evt19"
 """The state machine's event that answers with A-ABORT, PS3.8 9.2."""
@@ -152,6 +159,31 @@ class SpoolingProvider(DIMSEServiceProvider):
             self.discard_unfinished()
             self.dul.event_queue.put(INVALID_PDU)
 
+    def get_msg(self, block: bool = False) -> Any:
+        """Return the next message and its context; (None, None) without one.
+
+        pynetdicom's loop asks a thousand times a second. Here it waits a little instead: a message wakes it
+        at once, and idle associations leave the processor to the others.
+        """
+        if block:
+            return super().get_msg(block)
+        try:
+            return self.msg_queue.get(timeout=IDLE_TURN_S)
+        except queue.Empty:
+            return None, None
+
+    def send_msg(self, primitive: Any, context_id: int) -> None:
+        """Send a message; what answers each instance is encoded without detours."""
+        response = None
+        if isinstance(primitive, C_STORE) and primitive.MessageIDBeingRespondedTo is not None:
+            response = store_response(primitive)
+        if response is None or 0 < self.maximum_pdu_size < SMALLEST_PDU_BYTES:
+            super().send_msg(primitive, context_id)
+            return
+        data = P_DATA()
+        data.presentation_data_value_list.append((context_id, LAST_COMMAND_FRAGMENT + response))
+        self.dul.send_pdu(data)
+
     def discard_unfinished(self) -> None:
         """Remove the file of a data set that will not be finished."""
         if self.message is not None and isinstance(self.message.data_set, SpooledDataSet):
@@ -180,17 +212,3 @@ def _check_command_length(message: DIMSEMessage) -> None:
     length = len(message.encoded_command_set.getbuffer())
     if length > MAX_COMMAND_BYTES:
         raise ValueError(f"a command of {length} bytes, expected at most {MAX_COMMAND_BYTES}")
-
-
-def file_preamble(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> bytes:
-    """Return preamble and file meta information (PS3.10 7.1); UIDs nobody accepts are left out."""
-    meta = FileMetaDataset()
-    meta.FileMetaInformationVersion = b"\x00\x01"
-    if is_acceptable_uid(sop_class_uid) and is_acceptable_uid(sop_instance_uid):
-        meta.MediaStorageSOPClassUID = UID(sop_class_uid)
-        meta.MediaStorageSOPInstanceUID = UID(sop_instance_uid)
-    meta.TransferSyntaxUID = UID(transfer_syntax_uid)
-    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
-    buffer = DicomBytesIO()
-    write_file_meta_info(buffer, meta, enforce_standard=False)
-    return b"\x00" * 128 + b"DICM" + buffer.getvalue()
