@@ -14,6 +14,10 @@ VISIBILITY_TIMEOUT_S = 7200
 """Longer than any stage: Redis must not hand a running task to a second worker. Its loss is noticed
 by the job's lease, not by this."""
 
+POLL_MESSAGES_S = 0.1
+"""How often a worker looks for message files. It takes one message a look, so this bounds how fast it gets
+through messages that turn out to need nothing."""
+
 
 def open_broker(settings: CommonSettings, *, stage_time_limit_s: int = 1800) -> Celery:
     """Return the Celery app for a broker URL, or for message files when there is none.
@@ -91,5 +95,5 @@ def _message_folders(folder: Path) -> dict[str, object]:
         "data_folder_out": str(messages),
         "control_folder": str(control),
         "store_processed": False,
-        "polling_interval": 0.5,
+        "polling_interval": POLL_MESSAGES_S,
     }

@@ -11,15 +11,30 @@ from sqlalchemy.sql.elements import ColumnElement
 from core.database import JobRow
 from core.job import RUNNING_STAGE, STAGES, WAITING_FOR_STAGE, StageStates
 
+LONGEST_PAUSE = 16
+"""Times ``requeue_after_s``; the pause between two announcements of a waiting job doubles up to this:
+each is as long as the job had waited at the last announcement. Without it a backlog whose workers do not keep
+up with its own announcements would grow for ever."""
+
 
 def due_jobs(session: Session, *, now: datetime, requeue_after_s: float, limit: int = 100) -> list[JobRow]:
-    """Return jobs whose message must be (re)sent: never sent, lost, or their worker died."""
+    """Return jobs whose message must be (re)sent: never sent, lost, or their worker died.
+
+    Parameters
+    ----------
+    now
+        Aware time.
+    requeue_after_s
+        A message counts as lost no earlier than this after it was sent, in seconds.
+    limit
+        Most jobs to return, the oldest first.
+    """
     long_ago = now - timedelta(seconds=requeue_after_s)
     not_sent = JobRow.enqueued_at.is_(None)
     worker_died = JobRow.state.in_(list(RUNNING_STAGE)) & (JobRow.lease_until < now)
     rung_before = not_sent | (JobRow.enqueued_at <= JobRow.lease_until) | (JobRow.enqueued_at < long_ago)
     statement = (
-        select(JobRow)
+        select(JobRow.id, JobRow.state, JobRow.enqueued_at, JobRow.updated_at)
         .where(
             or_(
                 JobRow.state.in_(list(WAITING_FOR_STAGE)) & not_sent,
@@ -29,9 +44,17 @@ def due_jobs(session: Session, *, now: datetime, requeue_after_s: float, limit: 
         )
         .where(JobRow.not_before.is_(None) | (JobRow.not_before <= now))
         .order_by(JobRow.created_at)
-        .limit(limit)
     )
-    return list(session.scalars(statement))
+    longest = timedelta(seconds=requeue_after_s) * LONGEST_PAUSE
+    due = [
+        job_id
+        for job_id, state, enqueued_at, updated_at in session.execute(statement).all()
+        if state not in WAITING_FOR_STAGE
+        or enqueued_at is None
+        or now >= enqueued_at + min(enqueued_at - updated_at, longest)  # it waits since updated_at
+    ]
+    found = select(JobRow).where(JobRow.id.in_(due[:limit])).order_by(JobRow.created_at)
+    return list(session.scalars(found))
 
 
 def _message_is_lost(stage: StageStates, now: datetime, long_ago: datetime) -> ColumnElement[bool]:

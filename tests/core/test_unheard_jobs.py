@@ -5,7 +5,7 @@ import pytest
 
 from core.database import JobRow, Sessions, StudyRow
 from core.job import JobState
-from core.unheard_jobs import due_jobs
+from core.unheard_jobs import LONGEST_PAUSE, due_jobs
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 REQUEUE_AFTER_S = 300
@@ -126,3 +126,23 @@ def test_a_dead_worker_keeps_no_job_in_line(jobs: Jobs) -> None:
     jobs.add("died", JobState.PREPARING, 0, lease_until=later(60))
     jobs.add("waits", JobState.QUEUED, 1)
     assert jobs.due(REQUEUE_AFTER_S + 2) == ["died", "waits"]
+
+
+def test_the_pauses_between_announcements_double(jobs: Jobs) -> None:
+    jobs.add("announced again", JobState.QUEUED, 600)  # it waits since noon
+    assert jobs.due(600 + REQUEUE_AFTER_S + 1) == []
+    assert jobs.due(1200) == ["announced again"]
+
+
+def test_the_pauses_do_not_double_for_ever(jobs: Jobs) -> None:
+    a_day, longest = 86_400, LONGEST_PAUSE * REQUEUE_AFTER_S
+    jobs.add("waits since yesterday", JobState.QUEUED, a_day)
+    assert jobs.due(a_day + longest - 1) == []
+    assert jobs.due(a_day + longest) == ["waits since yesterday"]
+
+
+def test_jobs_that_rest_do_not_take_the_places_of_others(jobs: Jobs) -> None:
+    for number in range(101):
+        jobs.add(f"rests {number}", JobState.QUEUED, 600)
+    jobs.add("new", JobState.QUEUED, None, created_at=later(601), updated_at=later(601))
+    assert jobs.due(600 + REQUEUE_AFTER_S + 1) == ["new"]
